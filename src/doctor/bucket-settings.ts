@@ -1,31 +1,32 @@
-// What the bucket is set to, and what that means for documents, deletes and waiting content. Often it may not be seen by who
-// may do all the rest: that is no fault.
+// Checks the settings of the bucket for their effect on documents, deletions and intake content. A role without access to the
+// settings is not a failure.
 import type { BucketSettings, LifecycleRule } from '../store/bucket-settings.ts';
 import { isDenial, isUnsupported, type StoreError } from '../store/store.ts';
 import { markOf, passed, warning, type Check, type CheckResult } from './finding.ts';
 
 const PREFIXES = ['documents/', 'intake/', 'originals/', 'system/', 'tenants/'] as const;
 
-/** Storage classes that an object must be brought back from before it can be read. */
+/** Storage classes whose objects must be restored before they can be read. */
 const COLD = new Set(['GLACIER', 'DEEP_ARCHIVE']);
 
 export const bucketSettingsChecks = (settings: BucketSettings): Check[] => [
-  { check: 'bucket versions', run: (signal) => seen('s3:GetBucketVersioning', () => versions(settings, signal)) },
+  { check: 'bucket versions', run: (signal) => readable('s3:GetBucketVersioning', () => versions(settings, signal)) },
   {
     check: 'bucket lifecycle',
-    run: (signal) => seen('s3:GetLifecycleConfiguration', async () => lifecycleOf(await settings.lifecycle(signal))),
+    run: (signal) =>
+      readable('s3:GetLifecycleConfiguration', async () => lifecycleOf(await settings.lifecycle(signal))),
   },
   { check: 'bucket encryption', run: (signal) => encryption(settings, signal) },
 ];
 
-/** The store's own answer that it does not tell; no answer at all is a failure. */
-const isUntold = (error: unknown): error is StoreError => isDenial(error) || isUnsupported(error);
+/** Returns true if the store refused to return a setting; a missing response is a failure. */
+const isUnavailable = (error: unknown): error is StoreError => isDenial(error) || isUnsupported(error);
 
-async function seen(action: string, run: () => Promise<CheckResult>): Promise<CheckResult> {
+async function readable(action: string, run: () => Promise<CheckResult>): Promise<CheckResult> {
   try {
     return await run();
   } catch (error) {
-    if (!isUntold(error)) throw error;
+    if (!isUnavailable(error)) throw error;
     return warning(`Could not read the setting (${markOf(error)}).`, `Check it manually, or allow ${action}.`);
   }
 }
@@ -51,11 +52,11 @@ async function versions(settings: BucketSettings, signal: AbortSignal): Promise<
 
 function lifecycleOf(rules: readonly LifecycleRule[]): CheckResult {
   const harmful = rules.flatMap((rule) => {
-    const words = wordsOf(rule);
-    const met = PREFIXES.filter((prefix) => prefix.startsWith(rule.prefix) || rule.prefix.startsWith(prefix));
-    return words === undefined || rule.isForTagged || met.length === 0
+    const effect = effectOf(rule);
+    const affected = PREFIXES.filter((prefix) => prefix.startsWith(rule.prefix) || rule.prefix.startsWith(prefix));
+    return effect === undefined || rule.isForTagged || affected.length === 0
       ? []
-      : [`rule ${rule.id} ${words} under ${met.join(', ')}`];
+      : [`rule ${rule.id} ${effect} under ${affected.join(', ')}`];
   });
   if (harmful.length === 0)
     return passed(rules.length === 0 ? 'No rules.' : 'No lifecycle rule affects sealdex objects.');
@@ -65,8 +66,8 @@ function lifecycleOf(rules: readonly LifecycleRule[]): CheckResult {
   );
 }
 
-/** What a rule does to current objects that we still need. */
-function wordsOf({ expiresAfterDays, expiresAt, movesTo }: LifecycleRule): string | undefined {
+/** The effect of a rule on current objects that sealdex still needs. */
+function effectOf({ expiresAfterDays, expiresAt, movesTo }: LifecycleRule): string | undefined {
   if (expiresAfterDays !== undefined) return `deletes objects after ${expiresAfterDays} days`;
   if (expiresAt !== undefined) return `deletes objects on ${expiresAt.toISOString().slice(0, 10)}`;
   const cold = movesTo.filter((name) => COLD.has(name));
@@ -84,7 +85,7 @@ async function encryption(settings: BucketSettings, signal: AbortSignal): Promis
       'Every object also depends on that key. Allow the role kms:GenerateDataKey and kms:Decrypt on it.',
     );
   } catch (error) {
-    if (!isUntold(error)) throw error;
+    if (!isUnavailable(error)) throw error;
     return passed(`Could not read the setting (${markOf(error)}); ${rest}.`);
   }
 }

@@ -1,7 +1,6 @@
-// What a role needs of the bucket, tried: each permission under each prefix, and conditional writes.
-// Nothing of ours is touched: reads and removals are of objects that do not exist, writes on a condition that none meets, or
-// with a checksum that is wrong.
-// Only a producer, which may not read, really writes; it removes that again.
+// Tests a role's permissions in the bucket under each prefix, and conditional writes. No existing object changes: reads and
+// removals use missing objects; writes have a condition that cannot hold, or a wrong checksum. Only a producer, which may not
+// read, really writes an object; it removes that again.
 import { randomBytes } from 'node:crypto';
 import { SealdexError } from '../runtime/errors.ts';
 import type { Role } from '../maintenance/heartbeat.ts';
@@ -13,13 +12,13 @@ import { canaryKey, runCanary, honoursConditionalRemoval, NO_ETAG, proveConditio
 import { failed, markOf, passed, warning, type Check, type CheckResult } from './finding.ts';
 
 const VERBS = ['list', 'get', 'head', 'put', 'delete', 'write'] as const;
-/** `put`, `delete`: on a condition, which takes the permission to read. `write`: put and delete for real. */
+/** `put`, `delete`: with a condition, which needs read permission. `write`: real put and delete. */
 type Verb = (typeof VERBS)[number];
 
 const READ: readonly Verb[] = ['list', 'get', 'head'];
 const ALL: readonly Verb[] = [...READ, 'put', 'delete'];
 
-/** Everybody lists: S3 answers 404 for what is missing, and not 403, only to who may list. */
+/** All roles need to list: without list permission, S3 responds with 403 instead of 404 for a missing object. */
 const NEEDS: Readonly<Record<Role, readonly (readonly [prefix: string, verbs: readonly Verb[]])[]>> = Object.freeze({
   worker: [
     ['tenants/', READ],
@@ -56,7 +55,7 @@ export interface BucketDeps {
   readonly role: Role;
 }
 
-/** Whether it can be reached at all; if not, nothing else needs to be asked of it. A refusal is an answer. */
+/** Tests that the bucket is reachable; if not, its other checks are skipped. A denial counts as reachable. */
 export const reachCheck = ({ store, bucket }: BucketDeps): Check => ({
   check: 'bucket',
   async run(signal) {
@@ -85,7 +84,7 @@ export function bucketChecks(deps: BucketDeps): Check[] {
   ];
 }
 
-const wordsOf = (verbs: readonly Verb[]): string =>
+const verbsText = (verbs: readonly Verb[]): string =>
   verbs.map((verb) => (verb === 'write' ? 'put, delete' : verb)).join(', ');
 
 /** `place`: a prefix, or the key of one object. */
@@ -101,10 +100,10 @@ async function permissions(
     if (fault && !isDenial(fault)) return unreachable(bucket, fault);
     if (fault) refused.push(verb);
   }
-  if (refused.length === 0) return passed(`Allowed: ${wordsOf(verbs)}.`);
+  if (refused.length === 0) return passed(`Allowed: ${verbsText(verbs)}.`);
   const actions = [...new Set(refused.map((verb) => ACTIONS[verb]))].join(', ');
   return failed(
-    `S3 denied ${wordsOf(refused)} (AccessDenied).`,
+    `S3 denied ${verbsText(refused)} (AccessDenied).`,
     `Allow ${role}: ${actions}. Full policy: sealdex policy ${role}`,
   );
 }
@@ -118,7 +117,7 @@ async function tried(
   const key = place.endsWith('/') ? `${place}doctor-${random()}` : place;
   if (asked !== 'write') return { verb: asked, fault: await faultOf(attempt(store, asked, key, place, signal)) };
   const fault = await faultOf(store.put(key, Buffer.from('1'), { signal }));
-  // What a lost answer has left is removed too.
+  // Also removes an object whose response was lost.
   return isDenial(fault)
     ? { verb: 'put', fault }
     : { verb: 'delete', fault: (await faultOf(store.remove(key))) ?? fault };
@@ -131,7 +130,7 @@ async function attempt(store: Store, verb: Verb, key: string, prefix: string, si
   if (verb === 'delete') await store.remove(key, { etag: NO_ETAG, signal });
   if (verb !== 'put') return;
   const { kind } = await store.put(key, Buffer.from('1'), { condition: { etag: NO_ETAG }, signal });
-  // A store that takes no notice of conditions.
+  // The store ignored the condition.
   if (kind === 'written') await store.remove(key);
 }
 
@@ -153,7 +152,7 @@ async function system({ store, queue, role, bucket }: BucketDeps, signal: AbortS
       `Make sure that ${role} is allowed s3:PutObject on all of system/${queue}/. ${print}`,
     );
   }
-  // What stands there may neither be replaced nor, elsewhere, be removed again.
+  // Existing objects must not be replaced or, elsewhere, removed.
   const refused: string[] = [];
   for (const key of [birth, reencryptedKey(queue, `doctor-${random()}`)]) {
     const denied = (await faultOf(store.head(key, { signal }))) ?? (await faultOf(store.tryPut(key, signal)));

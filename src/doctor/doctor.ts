@@ -1,4 +1,4 @@
-// The order in which our own installation is looked at. A part that cannot be reached ends its own checks, no others.
+// Checks of the installation and their order. An unreachable part ends its own checks only.
 import { checkAuditLog } from '../runtime/audit-log.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
@@ -33,12 +33,12 @@ interface Bucket {
 
 export interface DoctorDeps {
   readonly values: Partial<Config>;
-  /** Of the settings, a sentence each. */
+  /** Problems of the settings, one sentence each. */
   readonly faults: readonly string[];
   readonly clock: Clock;
   readonly role: Role;
   readonly checkMs?: number | undefined;
-  /** Each is undefined where the settings that it takes are wrong. */
+  /** Each is undefined if its settings are invalid. */
   readonly openRedis: (() => Promise<Redis>) | undefined;
   readonly openBucket: (() => Bucket) | undefined;
   readonly openKeys: (() => KeyCalls) | undefined;
@@ -47,11 +47,11 @@ export interface DoctorDeps {
 const part = (found: Promise<NamedCheckResult[]>, check: string): Promise<NamedCheckResult[]> =>
   found.catch((error: unknown) => [{ check, ...failure(error) }]);
 
-/** Each finding as soon as those before it are known. */
+/** Yields each result as soon as the previous ones are known. */
 export async function* findings(deps: DoctorDeps): AsyncGenerator<NamedCheckResult> {
   yield* settingsFindings(deps);
   yield* auditLogFindings(deps);
-  // All at once: the next part does not wait for one that does not answer.
+  // In parallel: a part that does not respond does not delay the next one.
   const parts = [part(redisPart(deps), 'redis'), part(bucketPart(deps), 'bucket'), part(keyPart(deps), 'platform key')];
   for (const found of parts) yield* await found;
 }
@@ -109,10 +109,10 @@ async function bucketPart(deps: DoctorDeps): Promise<NamedCheckResult[]> {
   const { openBucket, values, role } = deps;
   if (!openBucket) return skippedChecks('bucket');
   const { store, settings } = openBucket();
-  const asked = { store, role, bucket: values.bucket ?? '', queue: values.queue ?? 'main' };
-  const reached = await all(deps, [reachCheck(asked)]);
+  const bucketDeps = { store, role, bucket: values.bucket ?? '', queue: values.queue ?? 'main' };
+  const reached = await all(deps, [reachCheck(bucketDeps)]);
   if (reached.some(({ status }) => status === 'fail')) return reached;
-  return [...reached, ...(await all(deps, [...bucketChecks(asked), ...bucketSettingsChecks(settings)]))];
+  return [...reached, ...(await all(deps, [...bucketChecks(bucketDeps), ...bucketSettingsChecks(settings)]))];
 }
 
 async function keyPart(deps: DoctorDeps): Promise<NamedCheckResult[]> {

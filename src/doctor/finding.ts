@@ -1,11 +1,11 @@
-// One check of our own installation, and what it found. A check ends in time and never takes others with it.
+// One check of the installation and its result. A check has a deadline and does not affect others.
 import { withDeadline, type Clock } from '../runtime/clock.ts';
 import { CODES, SealdexError } from '../runtime/errors.ts';
 import { sentenceOf, withMark } from '../runtime/sentences.ts';
 import { formatDuration } from '../runtime/units.ts';
 
 export interface CheckResult {
-  /** `fail`: the installation cannot work as it is. */
+  /** `fail`: the installation cannot work in this state. */
   readonly status: 'ok' | 'warn' | 'fail';
   /** A sentence. */
   readonly observed: string;
@@ -19,7 +19,7 @@ export interface NamedCheckResult extends CheckResult {
 
 export interface Check {
   readonly check: string;
-  /** What it throws is a failure. Heeds the signal as far as it can. */
+  /** An error is a failed check. Should end at the signal. */
   readonly run: (signal: AbortSignal) => Promise<CheckResult>;
 }
 
@@ -58,7 +58,7 @@ class Late extends Error {
 
 export const markOf = ({ code, reason }: SealdexError): string => (reason === undefined ? code : `${code} ${reason}`);
 
-/** What was thrown, as a finding. */
+/** Converts an error to a result. */
 export function failure(error: unknown): CheckResult {
   if (error instanceof Late) return failed(error.message, 'Check the network and the remote service.');
   if (!(error instanceof SealdexError)) return failed('Unexpected error.', 'Please report it.');

@@ -1,4 +1,4 @@
-// The platform key as the role uses it: the real calls, in the contexts that stand for no tenant. Plaintexts are wiped.
+// Checks the platform key with real calls, in contexts without a tenant. Plaintexts are zeroed.
 import { timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -17,15 +17,15 @@ export interface PlatformKeyDeps {
   readonly platformFormerKeyArns: readonly string[];
 }
 
-/** In the context of the calls that ask whether the platform key works: no tenant's. */
-const NOBODY = '-';
+/** Tenant in the context of the calls that test the platform key. */
+const NO_TENANT = '-';
 
-/** Every role: a reader opens no intake, but asks so whether the platform key works before it blames a tenant's. */
+/** For every role: a reader opens no intake content, but tests the platform key this way before it reports a tenant's key. */
 const PURPOSES: readonly Purpose[] = ['documents', 'intake'];
 
 export function platformKeyChecks(deps: PlatformKeyDeps): Check[] {
   const { clock, platformFormerKeyArns } = deps;
-  const period = periodAt(NOBODY, clock.now());
+  const period = periodAt(NO_TENANT, clock.now());
   return [
     ...PURPOSES.map((purpose): Check => ({
       check: `platform key, ${purpose}`,
@@ -44,7 +44,7 @@ async function use(
   scope: KeyScope,
   signal: AbortSignal,
 ): Promise<CheckResult> {
-  const key = keyRef(NOBODY, platformKeyArn);
+  const key = keyRef(NO_TENANT, platformKeyArn);
   const context = contextOf(key, scope);
   let operation = 'GenerateDataKey';
   let made: Awaited<ReturnType<KeyCalls['generateDataKey']>> | undefined;
@@ -81,10 +81,10 @@ function refusal(error: SealdexError, operation: string, role: Role, arn: string
   return failed(observed, `Check ${arn} in KMS: it must exist, be enabled, and be a symmetric encryption key.`);
 }
 
-/** Without it a refusal cannot be explained: a key that is disabled looks like one that will be deleted. */
+/** Without it, a rejection cannot be explained: a disabled key looks like one scheduled for deletion. */
 async function state({ calls, role, platformKeyArn }: PlatformKeyDeps, signal: AbortSignal): Promise<CheckResult> {
   try {
-    const { state: is } = await calls.describe(keyRef(NOBODY, platformKeyArn), signal);
+    const { state: is } = await calls.describe(keyRef(NO_TENANT, platformKeyArn), signal);
     return is === 'Enabled' ? passed('Enabled.') : failed(`${platformKeyArn} is ${is}.`, 'Enable the key.');
   } catch (error) {
     if (!(error instanceof SealdexError)) throw error;
@@ -92,10 +92,10 @@ async function state({ calls, role, platformKeyArn }: PlatformKeyDeps, signal: A
   }
 }
 
-/** Nothing of it is at hand that Decrypt could be tried with. */
+/** There is no wrapped data key for a test of Decrypt. */
 async function former(calls: KeyCalls, arn: string, signal: AbortSignal): Promise<CheckResult> {
   try {
-    const { state } = await calls.describe(keyRef(NOBODY, arn), signal);
+    const { state } = await calls.describe(keyRef(NO_TENANT, arn), signal);
     if (state === 'Enabled') return passed('Enabled.');
     return failed(`${arn} is ${state}; data encrypted under it cannot be read.`, 'Enable the key.');
   } catch (error) {

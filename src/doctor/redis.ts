@@ -1,4 +1,4 @@
-// Redis as it is for us: what INFO tells (CONFIG is refused by managed ones), its clock, and whether we may write.
+// Checks Redis: the result of INFO (managed servers reject CONFIG), its clock, and write permission.
 import { randomBytes } from 'node:crypto';
 import { MAX_SKEW_MS, type Clock } from '../runtime/clock.ts';
 import { runScript, script } from '../runtime/lua-script.ts';
@@ -73,18 +73,18 @@ export function memoryOf(memory: string): CheckResult {
   return passed(`${observed}.`);
 }
 
-/** Redis tells whole seconds at most a second old, on a way that takes some time. */
+/** Redis returns whole seconds, and the response takes some time. */
 const NOTICED_MS = 5000;
 
-export function clockOf(theirs: number, ours: number): CheckResult {
-  const skewMs = Math.abs(theirs - ours);
+export function clockOf(redisMs: number, localMs: number): CheckResult {
+  const skewMs = Math.abs(redisMs - localMs);
   const observed = `Clock difference to this host: ${approximateDuration(skewMs)}`;
   const remedy = 'Synchronize both clocks with NTP.';
   if (skewMs > MAX_SKEW_MS) return failed(`${observed}; producers reject requests (CLOCK_SKEW).`, remedy);
   return skewMs > NOTICED_MS ? warning(`${observed}.`, remedy) : passed(`${observed}.`);
 }
 
-/** By a script, as most of ours is. */
+/** By a script, like most writes of sealdex. */
 async function writing(redis: Redis, queue: string): Promise<CheckResult> {
   const value = randomBytes(8).toString('hex');
   const read = await runScript(redis, WRITE, { trial: redisKeys(queue).trial(value), value });

@@ -89,14 +89,14 @@ export async function writeRecord(
   const counts = isCore ? await addCore(document, lines, pace) : await addStructured(document, limits, lines, pace);
   const { title, description, custom_dimensions } = isCore ? ({} as Partial<StructuredDocument>) : document;
   const { id, type, metadata = {} } = document;
-  const says = {
+  const facts = {
     title,
     description,
     metadata,
     custom_dimensions,
     source: type === 'file' ? document.source : undefined,
   };
-  const head = { v: 1, tenant, corpus, id, revision, type, ...says, ...counts };
+  const head = { v: 1, tenant, corpus, id, revision, type, ...facts, ...counts };
   return await lines.join(head, ROOT_FIELD, pace, options.makeRoom);
 }
 

@@ -1,4 +1,4 @@
-// A message's frames: their layout, written and read one at a time. Knows nothing of headers, data keys or streams.
+// Frames of a message: their layout, written and read one at a time. Imports no header, data key or stream code.
 import type { Pull } from './pull.ts';
 import { internalError, tamperedMessage } from './refusal.ts';
 import { IV_BYTES, TAG_BYTES, decrypt, encryptInto } from './suite.ts';
@@ -7,20 +7,20 @@ import type { MessageKey } from './suite.ts';
 const FINAL_MARKER = 0xffffffff;
 const REGULAR_EXTRA_BYTES = 4 + IV_BYTES + TAG_BYTES;
 const FINAL_EXTRA_BYTES = 4 + 4 + IV_BYTES + 4 + TAG_BYTES;
-/** A regular frame with this number would read as the final marker. */
+/** A regular frame with a higher number would read as the final marker. */
 const REGULAR_FRAMES_MAX = FINAL_MARKER - 1;
 
-/** What stands in for the kind of a frame in what its tag covers. */
+/** Represents the kind of a frame in the data that its tag covers. */
 const REGULAR_CONTENT = Buffer.from('AWSKMSEncryptionClient Frame');
 const FINAL_CONTENT = Buffer.from('AWSKMSEncryptionClient Final Frame');
 
-/** The kinds differ in layout and in what their tags cover. */
+/** The kinds differ in layout and in the data that their tags cover. */
 export type FrameKind = 'regular' | 'final';
 
 export const frameMessageBytes = (kind: FrameKind, plaintextBytes: number): number =>
   plaintextBytes + (kind === 'regular' ? REGULAR_EXTRA_BYTES : FINAL_EXTRA_BYTES);
 
-/** How many regular frames a plaintext has, and how much is left for the final one: less than a frame, as the official client writes it. */
+/** The number of regular frames of a plaintext, and the rest for the final one: less than a frame, as in the official client. */
 export function framesOf(plaintextBytes: number, frameBytes: number): { regular: number; rest: number } {
   const regular = Math.floor(plaintextBytes / frameBytes);
   if (regular > REGULAR_FRAMES_MAX) throw internalError('A message must not have more than 4,294,967,295 frames.');
@@ -33,28 +33,28 @@ export function bodyBytes(plaintextBytes: number, frameBytes: number): number {
   return regular * frameMessageBytes('regular', frameBytes) + frameMessageBytes('final', rest);
 }
 
-/** The most plaintext that a body of so many bytes can hold: all of it, if the body is in order. */
+/** The maximum plaintext of a body of this length; exact for a valid body. */
 export function plaintextBytesAtMost(bodyBytes: number, frameBytes: number): number {
   const regular = Math.max(0, Math.floor((bodyBytes - FINAL_EXTRA_BYTES) / (frameBytes + REGULAR_EXTRA_BYTES)));
   return Math.max(0, bodyBytes - FINAL_EXTRA_BYTES - regular * REGULAR_EXTRA_BYTES);
 }
 
-/** What a frame's tag covers besides its content. */
+/** The data that a frame's tag covers besides its content. */
 function frameAad(messageId: Buffer, kind: FrameKind, sequence: number, plaintextBytes: number): Buffer {
   const content = kind === 'regular' ? REGULAR_CONTENT : FINAL_CONTENT;
   const aad = Buffer.allocUnsafe(messageId.length + content.length + 4 + 8);
   aad.set(messageId);
   aad.set(content, messageId.length);
   let at = aad.writeUInt32BE(sequence, messageId.length + content.length);
-  // The u64's upper half: a frame is at most 16 MiB.
+  // The upper half of a u64: a frame is at most 16 MiB.
   at = aad.writeUInt32BE(0, at);
   aad.writeUInt32BE(plaintextBytes, at);
   return aad;
 }
 
 /**
- * Writes one frame into `out` from `at` on; returns where it ends.
- * @param sequence counts from 1 through a message.
+ * Writes one frame into `out` from `at` on. Returns its end.
+ * @param sequence counts from 1 within a message
  */
 export function writeFrame(
   out: Buffer,
@@ -69,7 +69,7 @@ export function writeFrame(
     throw internalError('A message must not have more than 4,294,967,295 frames.');
   let next = isFinal ? out.writeUInt32BE(FINAL_MARKER, at) : at;
   next = out.writeUInt32BE(sequence, next);
-  // Deterministic: no other message has this key, no other frame this number, and 0 is the header's.
+  // Deterministic and unique: the key belongs to one message, the number to one frame, and 0 to the header.
   const iv = out.subarray(next, next + IV_BYTES).fill(0);
   iv.writeUInt32BE(sequence, IV_BYTES - 4);
   next += IV_BYTES;
@@ -80,13 +80,13 @@ export function writeFrame(
 
 export interface Frame {
   readonly kind: FrameKind;
-  /** Authentic, in memory of its own. */
+  /** Authenticated, in memory of its own. */
   readonly plaintext: Buffer;
 }
 
 /**
  * Reads the frame that must have the number `sequence`.
- * @throws SealdexError `OBJECT_TAMPERED` with reason `sequence`, `final-length` or `frame-tag`.
+ * @throws SealdexError `OBJECT_TAMPERED` with reason `sequence`, `final-length` or `frame-tag`
  */
 export function* readFrame(key: MessageKey, frameBytes: number, sequence: number): Pull<Frame> {
   const first = (yield 4).readUInt32BE();
@@ -102,7 +102,7 @@ export function* readFrame(key: MessageKey, frameBytes: number, sequence: number
   return openFrame(key, 'final', sequence, iv, yield length + TAG_BYTES);
 }
 
-/** With the stored IV, whatever it is: other writers have other ones, and the tag proves it. */
+/** Uses the stored IV: other writers choose different ones, and the tag proves it. */
 function openFrame(key: MessageKey, kind: FrameKind, sequence: number, iv: Buffer, content: Buffer): Frame {
   const ciphertext = content.subarray(0, -TAG_BYTES);
   const aad = frameAad(key.messageId, kind, sequence, ciphertext.length);

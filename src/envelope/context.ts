@@ -1,19 +1,19 @@
-// The encryption context as bytes: what a message says in the clear about its data key, and KMS is told too.
-// Knows nothing of which entries there are: what they must be is for whoever unwraps the key to judge.
+// Encryption context as bytes: plaintext in the message, and authenticated by KMS. The caller that unwraps the key checks its
+// entries.
 import { internalError, tamperedMessage } from './refusal.ts';
 
-/** Names and values that KMS binds to a data key. It compares them exactly, with case. */
+/** Names and values that KMS binds to a data key. KMS compares them exactly and case-sensitively. */
 export type EncryptionContext = Readonly<Record<string, string>>;
 
-/** Entries under this prefix belong to the format itself; suite 0x0478 has none. */
+/** The format itself uses this prefix; suite 0x0478 has no such entries. */
 const RESERVED_PREFIX = 'aws-crypto-';
 const LENGTH_BYTES = 2;
 const MAX_BYTES = 0xffff;
 
-// Without ignoreBOM a key and the same key after a BOM would decode to one text.
+// Without ignoreBOM, a key with and without a BOM would decode to the same text.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** The text, or undefined when the bytes are not UTF-8. */
+/** Returns the text, or undefined if the bytes are not UTF-8. */
 export function decodeText(bytes: Uint8Array): string | undefined {
   try {
     return utf8.decode(bytes);
@@ -23,9 +23,9 @@ export function decodeText(bytes: Uint8Array): string | undefined {
 }
 
 /**
- * Pairs sorted by the bytes of their keys: `u16(count)`, then key and value, each after its u16 length. An empty context is
- * no bytes at all.
- * @throws SealdexError `INTERNAL` for an empty or reserved key, text that UTF-8 cannot hold, or more than 65,535 bytes.
+ * Encodes pairs sorted by the bytes of their keys: `u16(count)`, then key and value, each after its u16 length. An empty context
+ * has no bytes.
+ * @throws SealdexError `INTERNAL` for an empty or reserved key, ill-formed Unicode, or more than 65,535 bytes
  */
 export function encodeContext(context: EncryptionContext): Buffer {
   const pairs = Object.entries(context).map(([key, value]) => {
@@ -40,7 +40,7 @@ export function encodeContext(context: EncryptionContext): Buffer {
   if (pairs.length === 0) return Buffer.alloc(0);
   const bytes = pairs.reduce((sum, [key, value]) => sum + key.length + value.length + 2 * LENGTH_BYTES, LENGTH_BYTES);
   if (bytes > MAX_BYTES) throw internalError('An encryption context must not be more than 65,535 bytes.');
-  // By bytes: the order of JavaScript's strings is another one above U+FFFF.
+  // By bytes: JavaScript strings have another order above U+FFFF.
   pairs.sort(([a], [b]) => Buffer.compare(a, b));
   const out = Buffer.allocUnsafe(bytes);
   let at = out.writeUInt16BE(pairs.length);
@@ -55,9 +55,9 @@ export function encodeContext(context: EncryptionContext): Buffer {
 }
 
 /**
- * Unsorted pairs are accepted: others write them, and what is authenticated are the bytes as they came.
- * @returns a frozen object without prototype, so that `__proto__` is a key like any other.
- * @throws SealdexError `OBJECT_TAMPERED` with reason `context`.
+ * Accepts unsorted pairs: other writers produce them, and the original bytes are authenticated.
+ * @returns a frozen object without prototype, so that `__proto__` is a key like any other
+ * @throws SealdexError `OBJECT_TAMPERED` with reason `context`
  */
 export function decodeContext(bytes: Buffer): EncryptionContext {
   const context = Object.create(null) as Record<string, string>;

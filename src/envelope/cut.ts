@@ -1,16 +1,16 @@
-// Cuts a stream of chunks into the plaintexts of frames. Knows nothing of encryption.
+// Cuts a stream of chunks into the plaintexts of frames. Imports no encryption code.
 import type { FrameKind } from './body.ts';
 import { asBytes } from './pull.ts';
 
 export interface Cut {
   readonly kind: FrameKind;
-  /** Valid until the next one is asked for. */
+  /** Valid until the next one is requested. */
   readonly plaintext: Uint8Array;
 }
 
 /**
- * Regular frames as they fill, then the final one with what is left: less than a frame, maybe nothing. Holds one chunk and
- * one frame. Without the source's end there is no final frame: its errors go through as they are.
+ * Yields regular frames as they fill, then the final one with the rest: less than a frame, possibly empty. Holds one chunk and
+ * one frame. Without the end of the source there is no final frame; its errors are rethrown unchanged.
  */
 export async function* cutIntoFrames(
   source: AsyncIterable<Uint8Array>,
@@ -21,7 +21,7 @@ export async function* cutIntoFrames(
   for await (const chunk of source) {
     let rest = asBytes(chunk);
     if (filled === 0) {
-      // Whole frames are taken from where they are.
+      // Whole frames are not copied.
       for (; rest.length >= frameBytes; rest = rest.subarray(frameBytes)) {
         yield { kind: 'regular', plaintext: rest.subarray(0, frameBytes) };
       }

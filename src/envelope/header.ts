@@ -1,5 +1,4 @@
-// A message's header: its layout, written and read, and the tag over it.
-// Knows nothing of frames, nor which ARNs and contexts are welcome.
+// Header of a message: its layout, written and read, and its tag. The caller checks its ARN and context.
 import { randomFillSync } from 'node:crypto';
 import { decodeContext, decodeText, encodeContext } from './context.ts';
 import type { EncryptionContext } from './context.ts';
@@ -18,25 +17,25 @@ import {
 } from './suite.ts';
 import type { MessageKey } from './suite.ts';
 
-/** A data key as KMS wrapped it. */
+/** A wrapped data key. */
 export interface WrappedKey {
-  /** The ARN that KMS answered with. */
+  /** The ARN in the response of KMS. */
   readonly arn: string;
   readonly wrapped: Uint8Array;
   readonly context: EncryptionContext;
 }
 
-/** What decrypts: the plaintext data key (32 bytes) inside a synchronous callback. */
+/** The key for decryption: the plaintext data key (32 bytes) inside a synchronous callback. */
 export interface UnwrappedKey {
   use<T>(fn: (plaintextKey: Uint8Array) => T): T;
 }
 
-/** What encrypts: a data key in both forms. */
+/** The key for encryption: a data key in both forms. */
 export interface EnvelopeKey extends WrappedKey, UnwrappedKey {}
 
-/** What a message says in the clear. Not to be believed before the data key is there: nothing of it is authenticated. */
+/** The plaintext header of a message. It is not authenticated before the data key is unwrapped. */
 export interface MessageHeader extends WrappedKey {
-  /** A copy: it may be kept without keeping the message. */
+  /** A copy: keeping it does not keep the message. */
   readonly wrapped: Buffer;
   /** Without prototype, frozen. */
   readonly context: EncryptionContext;
@@ -44,17 +43,17 @@ export interface MessageHeader extends WrappedKey {
   readonly frameBytes: number;
 }
 
-/** A header with what authenticates it. */
+/** A header with its authentication. */
 export interface TaggedHeader {
   readonly header: MessageHeader;
   readonly messageId: Buffer;
   readonly commit: Buffer;
-  /** The header's bytes as they came. */
+  /** The original bytes of the header. */
   readonly body: Buffer;
   readonly tag: Buffer;
 }
 
-/** Lengths above this are refused: a reader has to hold a frame before it may release it. */
+/** Longer frames are rejected: a reader must hold a frame before releasing it. */
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 
 const VERSION = 2;
@@ -62,14 +61,14 @@ const FRAMED = 2;
 const NON_FRAMED = 1;
 const PROVIDER = Buffer.from('aws-kms');
 const BASE64_VERSION = 'A'.charCodeAt(0);
-/** The header's own; the frames' count from 1. */
+/** The header's own; those of frames count from 1. */
 const HEADER_IV = Buffer.alloc(IV_BYTES);
 const NO_PLAINTEXT = Buffer.alloc(0);
 const MAX_FIELD_BYTES = 0xffff;
-/** All but context, ARN and wrapped key; the tag included. */
+/** Everything except context, ARN and wrapped key; the tag included. */
 const FIXED_BYTES = 37 + 2 + (2 + PROVIDER.length) + 2 + 2 + 1 + 4 + COMMIT_KEY_BYTES + TAG_BYTES;
 
-/** A header's fields as bytes, known before there is a message. */
+/** Header fields as bytes, independent of a message. */
 export interface HeaderFields {
   readonly context: Buffer;
   readonly arn: Buffer;
@@ -79,7 +78,7 @@ export interface HeaderFields {
   readonly bytes: number;
 }
 
-/** @throws SealdexError `INTERNAL` for an ARN, wrapped key or context that no header can hold. */
+/** @throws SealdexError `INTERNAL` if a header cannot contain the ARN, wrapped key or context */
 export function headerFields(key: WrappedKey, frameBytes: number): HeaderFields {
   const { wrapped } = key;
   const context = encodeContext(key.context);
@@ -93,7 +92,7 @@ export function headerFields(key: WrappedKey, frameBytes: number): HeaderFields 
   return { context, arn, wrapped, frameBytes, bytes: FIXED_BYTES + context.length + arn.length + wrapped.byteLength };
 }
 
-/** Writes a header and its tag to the start of `out`, under a fresh message id, and returns the message's key. */
+/** Writes a header and its tag to the start of `out`, with a new message id. Returns the message's key. */
 export function writeHeader(out: Buffer, fields: HeaderFields, key: UnwrappedKey): MessageKey {
   const field = (bytes: Uint8Array, at: number): number => {
     out.set(bytes, out.writeUInt16BE(bytes.byteLength, at));
@@ -117,7 +116,7 @@ export function writeHeader(out: Buffer, fields: HeaderFields, key: UnwrappedKey
   return messageKey;
 }
 
-/** Reads a header with its tag and refuses what no data key could mend, before anybody is asked for one. */
+/** Reads a header with its tag. Rejects invalid headers before a data key is requested. */
 export function* parseHeader(): Pull<TaggedHeader> {
   const pieces: Buffer[] = [];
   const keep = (piece: Buffer): Buffer => (pieces.push(piece), piece);
@@ -132,7 +131,7 @@ export function* parseHeader(): Pull<TaggedHeader> {
   const provider = keep(yield keep(yield 2).readUInt16BE());
   const providerInfo = keep(yield keep(yield 2).readUInt16BE());
   const wrapped = keep(yield keep(yield 2).readUInt16BE());
-  // Other providers put binary data where AWS KMS has an ARN.
+  // Other providers have binary data in the place of the ARN.
   const arn = provider.equals(PROVIDER) ? decodeText(providerInfo) : undefined;
   if (arn === undefined) throw tamperedMessage('provider');
   const contentType = keep(yield 1).readUInt8();
@@ -146,7 +145,7 @@ export function* parseHeader(): Pull<TaggedHeader> {
   return { header, messageId, commit, body: Buffer.concat(pieces), tag };
 }
 
-/** Not from the pool: a copy that is kept must not keep its neighbors. */
+/** Not from Node's pool: a kept copy must not keep the memory around it. */
 function copyOf(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
   copy.set(bytes);
@@ -154,8 +153,8 @@ function copyOf(bytes: Buffer): Buffer {
 }
 
 /**
- * Derives the message's key and proves commitment and header with it, in this order.
- * @throws SealdexError `OBJECT_TAMPERED` with reason `commitment` or `header-tag`; what `key.use` throws.
+ * Derives the message's key, then verifies the commitment and the header, in this order.
+ * @throws SealdexError `OBJECT_TAMPERED` with reason `commitment` or `header-tag`; what `key.use` throws
  */
 export function openHeader(tagged: TaggedHeader, key: UnwrappedKey): MessageKey {
   const messageKey = key.use((plaintextKey) => deriveMessageKey(plaintextKey, tagged.messageId));

@@ -1,5 +1,5 @@
-// Messages in the AWS Encryption SDK's format, version 2, suite 0x0478: written and read, whole or as streams.
-// Knows nothing of KMS or S3, and keeps no keys: whoever calls gives a key that is used on the spot.
+// Messages in the AWS Encryption SDK format, version 2, suite 0x0478: written and read, as buffers or streams. Imports no KMS or
+// S3 code, and keeps no keys.
 import { bodyBytes, frameMessageBytes, framesOf, plaintextBytesAtMost, readFrame, writeFrame } from './body.ts';
 import { cutIntoFrames } from './cut.ts';
 import { FRAME_BYTES_MAX, headerFields, openHeader, parseHeader, writeHeader } from './header.ts';
@@ -11,7 +11,7 @@ export type { EncryptionContext } from './context.ts';
 export type { EnvelopeKey, MessageHeader, WrappedKey } from './header.ts';
 export type { Refusal } from './refusal.ts';
 
-/** Called once per message after its header was parsed and before anything is decrypted: checks context and ARN, may ask KMS. */
+/** Called once per message, after its header was parsed and before decryption: checks context and ARN, may call KMS. */
 export type Unwrap = (header: MessageHeader) => UnwrappedKey | Promise<UnwrappedKey>;
 
 export interface MessageOptions {
@@ -22,9 +22,9 @@ export interface MessageOptions {
 const FRAME_BYTES = 64 * 1024;
 
 /**
- * Encrypts in one go.
- * @returns a buffer of exactly `messageBytes(...)`, not from Node's pool.
- * @throws SealdexError `INTERNAL` when key, context or frame length cannot be written; what `key.use` throws.
+ * Encrypts a buffer.
+ * @returns a buffer of exactly `messageBytes(...)`, not from Node's pool
+ * @throws SealdexError `INTERNAL` for an invalid key, context or frame length; what `key.use` throws
  */
 export function encryptMessage(key: EnvelopeKey, plaintext: Uint8Array, options: MessageOptions = {}): Buffer {
   const fields = fieldsOf(key, options);
@@ -42,10 +42,10 @@ export function encryptMessage(key: EnvelopeKey, plaintext: Uint8Array, options:
 }
 
 /**
- * Encrypts a stream: the header with the first frame, then each frame once it is full, holding no more than one. The data key is used
- * when the first bytes are asked for, and not again. An error of the source ends the stream without a final frame, so no reader
- * takes the rest for a message. A consumer that stops early ends the source; one that never began leaves it alone.
- * @throws as `encryptMessage`; the source's own errors as they are.
+ * Encrypts a stream: yields the header with the first frame, then each full frame, and holds at most one. Uses the data key once,
+ * when the first bytes are requested. An error of the source ends the stream without a final frame, so that a reader detects the
+ * truncation. A consumer that stops early ends the source; one that never started does not.
+ * @throws as `encryptMessage`; the source's own errors unchanged
  */
 export async function* encryptStream(
   key: EnvelopeKey,
@@ -55,15 +55,15 @@ export async function* encryptStream(
   yield* beginMessage(key, options).encrypt(source);
 }
 
-/** A message whose key is derived, so that its data key is not needed any more. Good for one source. */
+/** A message with a derived key, which no longer needs its data key. For one source. */
 export interface BegunMessage {
-  /** Exact length of the message for a plaintext of so many bytes. */
+  /** Exact length of the message for a plaintext of this length. */
   bytes(plaintextBytes: number): number;
   /** As `encryptStream`. */
   encrypt(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, undefined>;
 }
 
-/** Uses the data key at once, and for nothing that comes later. @throws as `encryptMessage`, the source's errors apart */
+/** Uses the data key immediately and only once. @throws as `encryptMessage`, without the source's errors */
 export function beginMessage(key: EnvelopeKey, options: MessageOptions = {}): BegunMessage {
   const fields = fieldsOf(key, options);
   const header = Buffer.allocUnsafeSlow(fields.bytes);
@@ -76,7 +76,7 @@ export function beginMessage(key: EnvelopeKey, options: MessageOptions = {}): Be
       isUsed = true;
       let sequence = 1;
       for await (const { kind, plaintext } of cutIntoFrames(source, fields.frameBytes)) {
-        // Not before: a consumer that stops at the header must end the source too.
+        // Only here, so that a consumer that stops at the header also ends the source.
         if (sequence === 1) yield header;
         const frame = Buffer.allocUnsafeSlow(frameMessageBytes(kind, plaintext.length));
         writeFrame(frame, 0, messageKey, kind, sequence, plaintext);
@@ -87,7 +87,7 @@ export function beginMessage(key: EnvelopeKey, options: MessageOptions = {}): Be
   };
 }
 
-/** Exact length of the message for a plaintext of so many bytes. @throws as `encryptMessage`. */
+/** Exact length of the message for a plaintext of this length. @throws as `encryptMessage` */
 export function messageBytes(key: WrappedKey, plaintextBytes: number, options: MessageOptions = {}): number {
   if (!Number.isSafeInteger(plaintextBytes) || plaintextBytes < 0) {
     throw internalError('The length of a plaintext must be a whole number from 0.');
@@ -100,9 +100,9 @@ export function messageBytes(key: WrappedKey, plaintextBytes: number, options: M
 const STRETCH_BYTES = 1_048_576;
 
 /**
- * Decrypts what is all there, with a turn of the event loop after each mebibyte.
- * @returns a buffer of its own.
- * @throws SealdexError `OBJECT_TAMPERED` whose `reason` is a `Refusal`; what `unwrap` and `use` throw, as it is.
+ * Decrypts a buffer, and yields to the event loop after each mebibyte.
+ * @returns a buffer of its own
+ * @throws SealdexError `OBJECT_TAMPERED` whose `reason` is a `Refusal`; what `unwrap` and `use` throw, unchanged
  */
 export async function decryptMessage(message: Uint8Array, unwrap: Unwrap): Promise<Buffer> {
   const bytes = new WholeBytes(message);
@@ -120,7 +120,7 @@ export async function decryptMessage(message: Uint8Array, unwrap: Unwrap): Promi
     plaintext.set(frame.plaintext, at);
     at += frame.plaintext.length;
     if (frame.kind === 'final') return plaintext;
-    // In one go, a message of many megabytes would hold everything else up.
+    // Without a pause, a message of many megabytes would block the event loop.
     if (at - restedAt >= STRETCH_BYTES) {
       await new Promise((resolve) => {
         setImmediate(resolve);
@@ -131,10 +131,10 @@ export async function decryptMessage(message: Uint8Array, unwrap: Unwrap): Promi
 }
 
 /**
- * Decrypts a stream, releasing each frame once its tag is verified and holding no more than one. Until the end a consumer
- * has seen a prefix only: it must not act on it. The last frame is released when the source has ended. A consumer that
- * stops early ends the source, a refusal too; one that never began leaves it alone.
- * @throws as `decryptMessage`; the source's own errors as they are.
+ * Decrypts a stream: releases each frame after its tag is verified, and holds at most one. Before the end, a consumer has only a
+ * prefix and must not act on it. The last frame is released after the end of the source. A consumer that stops early ends the
+ * source, and so does an error; one that never started does not.
+ * @throws as `decryptMessage`; the source's own errors unchanged
  */
 export async function* decryptStream(
   source: AsyncIterable<Uint8Array>,
@@ -145,21 +145,21 @@ export async function* decryptStream(
 
 /**
  * Reads only the header of a message from its first bytes.
- * @throws SealdexError `OBJECT_TAMPERED` whose `reason` is a `Refusal`: `truncated` when the bytes end before the header does.
+ * @throws SealdexError `OBJECT_TAMPERED` whose `reason` is a `Refusal`: `truncated` if the bytes end before the header does
  */
 export const readHeader = (start: Uint8Array): MessageHeader => new WholeBytes(start).read(parseHeader()).header;
 
-/** A stream of which only the header has been read. Decrypt or close it: an open one holds its source. */
+/** A stream of which only the header was read. Decrypt or close it: until then it holds its source. */
 export interface ReceivedMessage {
   /** Not authenticated before the message is decrypted. */
   readonly header: MessageHeader;
-  /** Decrypts what follows, as `decryptStream`; at most once. */
+  /** Decrypts the rest, as `decryptStream`; at most once. */
   decrypt(unwrap: Unwrap): AsyncGenerator<Buffer, void, undefined>;
   /** Ends the source. */
   close(): Promise<void>;
 }
 
-/** Reads the header of a stream. @throws as `decryptStream`; the source has ended then. */
+/** Reads the header of a stream. @throws as `decryptStream`, after ending the source */
 export async function receiveMessage(source: AsyncIterable<Uint8Array>): Promise<ReceivedMessage> {
   const bytes = new StreamBytes(source);
   const close = (): Promise<void> => bytes.close();

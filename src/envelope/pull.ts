@@ -1,11 +1,11 @@
-// How the readers get their bytes: a reader is a generator that asks for counts, and one of two sources answers, a whole
-// buffer or a stream. So each part of the format is read by one piece of code. Knows nothing of the format.
+// Pull readers: a reader is a generator that requests byte counts, and reads from a buffer or a stream. Thus each part of the
+// format has one reader. Imports no format code.
 import { internalError, tamperedMessage } from './refusal.ts';
 
-/** Reads a part of a message: yields how many bytes it wants next and gets exactly as many. They stay as they are. */
+/** Reads a part of a message: yields the number of bytes to read next, and receives exactly that many. They stay unchanged. */
 export type Pull<T> = Generator<number, T, Buffer>;
 
-/** Bytes that are all there. */
+/** Bytes of a buffer. */
 export class WholeBytes {
   readonly #bytes: Buffer;
   #at = 0;
@@ -18,7 +18,7 @@ export class WholeBytes {
     return this.#bytes.length - this.#at;
   }
 
-  /** @throws SealdexError `OBJECT_TAMPERED` with reason `truncated` when the reader wants more than there is. */
+  /** @throws SealdexError `OBJECT_TAMPERED` with reason `truncated` if the reader requests more than there is */
   read<T>(reader: Pull<T>): T {
     let step = reader.next();
     while (step.done !== true) {
@@ -33,13 +33,13 @@ export class WholeBytes {
 
 const NOTHING = new Uint8Array(0);
 
-/** A stream's chunk, or an error: a stream of text would be read as nonsense. */
+/** Returns the chunk of a stream, or throws: a stream of text would be misread. */
 export function asBytes(chunk: Uint8Array): Uint8Array {
   if (!(chunk instanceof Uint8Array)) throw internalError('A stream must yield bytes, not text or objects.');
   return chunk;
 }
 
-/** Bytes that arrive in chunks of any size. Holds one chunk and what the reader waits for, no more. */
+/** Bytes that arrive in chunks of any size. Holds one chunk and the requested bytes. */
 export class StreamBytes {
   readonly #chunks: AsyncIterator<Uint8Array>;
   #chunk: Uint8Array = NOTHING;
@@ -50,14 +50,16 @@ export class StreamBytes {
     this.#chunks = source[Symbol.asyncIterator]();
   }
 
-  /** @throws SealdexError `OBJECT_TAMPERED` with reason `truncated` when the stream ends first; the stream's own errors as they are. */
+  /**
+   * @throws SealdexError `OBJECT_TAMPERED` with reason `truncated` if the stream ends first; the stream's own errors unchanged
+   */
   async read<T>(reader: Pull<T>): Promise<T> {
     let step = reader.next();
     while (step.done !== true) step = reader.next(await this.#take(step.value));
     return step.value;
   }
 
-  /** Whether the stream has ended; waits for its next byte to know. */
+  /** Returns true if the stream has ended. Waits for its next byte. */
   async isAtEnd(): Promise<boolean> {
     while (this.#at === this.#chunk.length) {
       if (!(await this.#next())) return true;
@@ -65,7 +67,7 @@ export class StreamBytes {
     return false;
   }
 
-  /** Ends the source if it has not ended; may be called twice. What the source says to that changes nothing. */
+  /** Ends the source if it has not ended. May be called twice. Errors of the source are ignored. */
   async close(): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -74,11 +76,11 @@ export class StreamBytes {
     try {
       await this.#chunks.return?.();
     } catch {
-      // The reader has ended already, with its own error or by its consumer's wish.
+      // The reader has already ended, by an error or by its consumer.
     }
   }
 
-  /** Copies: a source may use a chunk's memory again once it is asked for the next. */
+  /** Copies: a source may reuse a chunk's memory for the next one. */
   async #take(count: number): Promise<Buffer> {
     const piece = Buffer.allocUnsafeSlow(count);
     let filled = 0;
@@ -94,7 +96,7 @@ export class StreamBytes {
 
   async #next(): Promise<boolean> {
     if (this.#isOver) return false;
-    // Over while it is asked: a source that fails here has ended itself.
+    // Set before the call: a source that fails here has ended itself.
     this.#isOver = true;
     const next = await this.#chunks.next();
     if (next.done === true) return false;

@@ -1,5 +1,4 @@
-// Algorithm suite 0x0478: AES-256-GCM under a key derived per message (HKDF-SHA-512) to which the message commits.
-// Knows keys, IVs and tags; not where in a message they stand.
+// Algorithm suite 0x0478: AES-256-GCM with a key derived per message (HKDF-SHA-512), to which the message commits.
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { internalError } from './refusal.ts';
@@ -20,20 +19,20 @@ const expandInfo = (info: string): Buffer => Buffer.from(`${info}\x01`, 'latin1'
 const ENCRYPT_INFO = expandInfo('\x04\x78DERIVEKEY');
 const COMMIT_INFO = expandInfo('COMMITKEY');
 
-/** What one message is encrypted under. */
+/** The keys of one message. */
 export interface MessageKey {
-  /** A copy, in the clear in the message. */
+  /** A copy; plaintext in the message. */
   readonly messageId: Buffer;
   readonly encrypt: KeyObject;
-  /** What the message says so that no second data key opens it. */
+  /** Stored in the message, so that no second data key opens it. */
   readonly commit: Buffer;
 }
 
 /**
- * Extracts once and expands twice. Keys go to node:crypto as KeyObjects because Node 24 takes 10 us more for the same bytes
- * in a buffer. Never the data key: the memory of a KeyObject is cleared when it is collected, not when we say so.
- * @param dataKey 32 bytes; they are only read.
- * @param messageId 32 random bytes, the salt.
+ * Extracts once and expands twice. Keys are passed to node:crypto as KeyObjects, since Node 24 takes 10 us longer for a buffer.
+ * Never the data key: the memory of a KeyObject is cleared at garbage collection, not at a defined time.
+ * @param dataKey 32 bytes; only read
+ * @param messageId 32 random bytes, the salt
  */
 export function deriveMessageKey(dataKey: Uint8Array, messageId: Uint8Array): MessageKey {
   if (dataKey.byteLength !== DATA_KEY_BYTES) throw internalError('A data key must be 32 bytes.');
@@ -57,7 +56,7 @@ export function deriveMessageKey(dataKey: Uint8Array, messageId: Uint8Array): Me
 /** Compares in constant time. */
 export const matchesCommitment = (key: MessageKey, commit: Uint8Array): boolean => timingSafeEqual(key.commit, commit);
 
-/** Writes ciphertext and tag into `out` from `at` on; returns where they end. */
+/** Writes ciphertext and tag into `out` from `at` on. Returns their end. */
 export function encryptInto(
   out: Buffer,
   at: number,
@@ -74,7 +73,7 @@ export function encryptInto(
   return tagAt + TAG_BYTES;
 }
 
-/** The plaintext in memory of its own, or undefined when the tag does not fit: then nothing of it has left this function. */
+/** Returns the plaintext in memory of its own, or undefined if the tag does not match: then no plaintext leaves this function. */
 export function decrypt(
   key: KeyObject,
   iv: Uint8Array,

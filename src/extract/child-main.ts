@@ -1,5 +1,5 @@
-// The child's side of the pipes: requests from standard input, one after the other; responses on a pipe of their own, so that
-// output of a library is never taken for one. Errors go back as reasons of the closed list: messages quote content.
+// Child side of the pipes: reads requests from standard input, one at a time, and writes responses to a separate pipe, so that
+// output of a library is never taken for one. Errors are sent as reasons of a closed list, since messages quote content.
 import { Socket } from 'node:net';
 import { SealdexError } from '../runtime/errors.ts';
 import type { FileRecord } from './file-record.ts';
@@ -12,7 +12,7 @@ export const LIFELINE_FD = 4;
 
 export type Handle = (request: ExtractRequest, bytes: Buffer) => Promise<FileRecord>;
 
-/** Serves until standard input ends. */
+/** Serves requests until standard input ends. */
 export function serve(handle: Handle): void {
   const answers = new Socket({ fd: ANSWER_FD, readable: false, writable: true });
   const reader = new FrameReader(REQUEST_BOUNDS);
@@ -21,8 +21,7 @@ export function serve(handle: Handle): void {
   };
   let begun = 0;
   let answered = 0;
-  // A library that fails out of turn, for a file that it makes no sense of, leaves nobody to catch it. That it is this file
-  // is sure of the first one only.
+  // A library may throw outside of any call. Only the first such error certainly belongs to this file.
   process.on('uncaughtException', () => {
     if (begun !== 1 || answered !== 0) process.exit(NOT_THIS_FILE);
     reply({ is: 'refused', reason: 'damaged' });
@@ -45,7 +44,7 @@ async function answer(
   reply: (answer: ExtractResponse, body?: Buffer) => void,
 ): Promise<void> {
   reply({ is: 'begun' });
-  // What follows may hold the thread at once: the word is on its way first.
+  // Sent before the extraction starts, which may block the thread.
   await new Promise((resolve) => {
     setImmediate(resolve);
   });

@@ -1,19 +1,21 @@
-// When a child that reads a file is killed: for time, for memory, at a signal; and for which of them it was.
-// Sees processes from outside, and knows nothing of files.
+// Watchdog of an extraction process: kills it after its limits of time and memory or at a signal, and stores the cause.
 import { repeat, type Clock } from '../runtime/clock.ts';
 import { deadlines } from '../runtime/deadlines.ts';
 import type { Extractor } from './extractor.ts';
 import { processorTime, residentBytes } from './processes.ts';
 
 const MIB = 1_048_576;
-/** Beside the heap: code, stacks, and the file itself, twice. */
+/** In addition to the heap: code, stacks, and two copies of the file. */
 const BESIDE_HEAP_BYTES = 128 * MIB;
 const WATCH_MS = 50;
 
-/** A child that was kept from computing has so many times its time; then it is nobody's fault, and is tried again. */
+/**
+ * A child without processor time gets this multiple of its time limit. After that, the host is the cause, and the file is tried
+ * again.
+ */
 const PATIENCE = 4;
 
-/** `starved`: the machine had no time for it. */
+/** `starved`: the host had no processor time for it. */
 export type Cause = 'time' | 'memory' | 'start' | 'starved' | 'aborted';
 
 export interface WatchdogOptions {
@@ -22,7 +24,7 @@ export interface WatchdogOptions {
   readonly heapBytes: number;
 }
 
-/** Resident memory, bytes; 0 where the system does not tell, or when it is gone. */
+/** Resident memory in bytes; 0 if the system does not report it, or if the process has ended. */
 export const memoryOf = ({ pid }: Extractor): number => (pid === undefined ? 0 : (residentBytes(pid) ?? 0));
 
 export class ChildWatchdog {
@@ -51,12 +53,12 @@ export class ChildWatchdog {
     return this.#hasBegun;
   }
 
-  /** Why it was killed from here; undefined when it was not. */
+  /** Why the watchdog killed it; undefined if it did not. */
   get cause(): Cause | undefined {
     return this.#cause;
   }
 
-  /** The child says that it reads the file. */
+  /** Called when the child starts to read the file. */
   begun(): void {
     this.#hasBegun = true;
     this.#timer.cancel();
@@ -66,17 +68,17 @@ export class ChildWatchdog {
     const before = usedMs() ?? 0;
     const until = clock.monotonic() + PATIENCE * extractMs;
     let last = before;
-    const look = (): void => {
+    const inspect = (): void => {
       const time = pid === undefined ? undefined : processorTime(pid);
-      // On a saturated machine wall time says nothing of the file: other processes had the processor. One that waits for
-      // nothing that will ever come does not run either, but nobody keeps it from it.
+      // On a saturated host, wall time proves nothing: other processes had the processor. A process that waits forever uses no
+      // time either, but it is asleep.
       const isStuck = time !== undefined && time.isAsleep && time.usedMs === last;
       if (!time || isStuck || time.usedMs - before >= extractMs / 2) return this.#kill('time');
       if (clock.monotonic() >= until) return this.#kill('starved');
       last = time.usedMs;
-      this.#timer = clock.after(extractMs / 4, look);
+      this.#timer = clock.after(extractMs / 4, inspect);
     };
-    this.#timer = clock.after(extractMs, look);
+    this.#timer = clock.after(extractMs, inspect);
   }
 
   end(): void {

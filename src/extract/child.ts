@@ -1,5 +1,5 @@
-// Entry of the process that reads files: walls first, then the libraries, so that these never see the world without.
-// Started by extractor.ts, with no environment and Node's permissions; the worker itself never imports it.
+// Entry of the extraction process: installs the sandbox before it loads the libraries. Started by extractor.ts, without an
+// environment and with Node's permissions. The worker must not import it.
 import { LIFELINE_FD, serve } from './child-main.ts';
 import { exitWithParent, installSandbox } from './sandbox.ts';
 

@@ -1,5 +1,5 @@
-// One child process that reads files, seen from the worker: started with nothing but what it needs, asked, killed by its pid.
-// Knows no limits of time and memory but the heap's; those and the number of children are the pool's.
+// One extraction process, from the worker's side: started with minimal rights, sent requests, and killed by its pid. The pool
+// limits time, memory and the number of processes.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
@@ -11,10 +11,10 @@ import { readersFolder } from './readers.ts';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 
-/** Of the operating system, for each child. Tests on a busy machine raise it. */
+/** Priority of each child in the operating system. Tests on a busy machine raise it. */
 export const scheduling: { priority: number } = { priority: constants.priority.PRIORITY_LOW };
 
-/** `.ts` in a checkout, `.js` once built. */
+/** `.ts` in a checkout, `.js` in the package. */
 export const CHILD_ENTRY = join(HERE, `child${extname(fileURLToPath(import.meta.url))}`);
 
 export interface Ended {
@@ -27,9 +27,9 @@ export class Extractor {
   readonly #bounds: FrameBounds;
   #onFrame: ((frame: Frame) => void) | undefined;
   #isKilled = false;
-  /** How many files it was asked for. */
-  asked = 0;
-  /** Resolves when the process is gone. */
+  /** Number of requests so far. */
+  requests = 0;
+  /** Resolves when the process has ended. */
   readonly gone: Promise<Ended>;
 
   constructor(options: { entry: string; heapBytes: number; bounds: FrameBounds }) {
@@ -37,9 +37,9 @@ export class Extractor {
     const [command, ...args] = commandLine(options.entry, options.heapBytes);
     this.#child = spawn(command!, args, {
       cwd: '/',
-      // No credentials, no settings. A fixed time zone, so that dates in files do not depend on the machine.
+      // No credentials, no settings. The time zone is fixed, so that dates in files do not depend on the host.
       env: { TZ: 'UTC' },
-      // Questions, nothing, nothing, answers, lifeline. What it prints may quote content and goes nowhere.
+      // Requests, nothing, nothing, responses, lifeline. Printed output may quote content and is dropped.
       stdio: ['pipe', 'ignore', 'ignore', 'pipe', 'pipe'],
     });
     lowerPriority(this.#child.pid);
@@ -53,14 +53,14 @@ export class Extractor {
     if (answers) this.#listen(answers as Readable);
   }
 
-  /** Undefined when it could not be started. */
+  /** Undefined if it could not be started. */
   get pid(): number | undefined {
     return this.#child.pid;
   }
 
-  /** The answer, or how the process ended without one. One question at a time. */
-  async ask(header: object, body: Buffer, onBegun: () => void): Promise<Frame | Ended> {
-    this.asked += 1;
+  /** Returns the response, or how the process ended without one. One request at a time. */
+  async send(header: object, body: Buffer, onBegun: () => void): Promise<Frame | Ended> {
+    this.requests += 1;
     const answered = new Promise<Frame>((resolve) => {
       this.#onFrame = (frame) => {
         if ((frame.header as { is?: unknown } | null)?.is === 'begun') return onBegun();
@@ -76,7 +76,7 @@ export class Extractor {
   kill(): void {
     if (this.#isKilled) return;
     this.#isKilled = true;
-    // Node sends no signal to a pid whose end it has seen: it may be another's by now.
+    // Node sends no signal to a pid whose end it has seen, since the pid may be reused.
     this.#child.kill('SIGKILL');
   }
 
@@ -86,7 +86,7 @@ export class Extractor {
       if (this.#isKilled) return;
       try {
         for (const frame of reader.push(chunk)) {
-          // An answer that nobody asked for: not the process that was started.
+          // A response without a request cannot come from the program that was started.
           if (this.#onFrame) this.#onFrame(frame);
           else this.kill();
         }
@@ -100,7 +100,7 @@ export class Extractor {
     for (const pipe of this.#pipes()) pipe.destroy();
   }
 
-  /** None when there were no file descriptors left to start it with. */
+  /** Empty if there were no file descriptors left to start it. */
   #pipes(): (Readable | Writable)[] {
     return (this.#child.stdio ?? []).filter((pipe) => pipe !== null && pipe !== undefined);
   }
@@ -109,14 +109,14 @@ export class Extractor {
 const SHELL = '/bin/sh';
 const MIB = 1_048_576;
 
-/** Through a shell that forbids core files, for a process that runs out of memory aborts, and its memory is content. */
+/** The shell disables core files: a process that runs out of memory aborts, and its memory contains content. */
 function commandLine(entry: string, heapBytes: number): string[] {
   const node = [process.execPath, '--permission', '--allow-worker', ...readable(entry)];
   node.push(`--max-old-space-size=${Math.ceil(heapBytes / MIB)}`, entry);
   return existsSync(SHELL) ? [SHELL, '-c', 'ulimit -c 0; exec "$@"', 'sh', ...node] : node;
 }
 
-/** Our code, the readers, the packages of both, and the files that say that these are modules. Not what lies beside them. */
+/** The code of sealdex, the readers, the packages of both, and their package.json files. Nothing next to them. */
 function readable(entry: string): string[] {
   const code = dirname(HERE);
   const readers = readersFolder();
@@ -125,7 +125,7 @@ function readable(entry: string): string[] {
   return [...paths].map((path) => `--allow-fs-read=${path}`);
 }
 
-/** Where Node looks for what code in `from` imports. */
+/** Folders in which Node resolves the imports of code in `from`. */
 function packagesOf(from: string): string[] {
   const paths: string[] = [];
   for (let folder = from; folder !== dirname(folder); folder = dirname(folder)) {
@@ -136,11 +136,11 @@ function packagesOf(from: string): string[] {
   return paths;
 }
 
-/** Files may take their time: a worker's own jobs, and all else on the machine, go first. */
+/** Extraction is not urgent: other jobs and processes take precedence. */
 function lowerPriority(pid: number | undefined): void {
   try {
     if (pid !== undefined) setPriority(pid, scheduling.priority);
   } catch {
-    // It is gone already, or the system has no such thing.
+    // The process has ended, or the system has no priorities.
   }
 }

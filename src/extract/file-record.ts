@@ -1,4 +1,4 @@
-// Making of a file's record, within all limits of a document. Runs in the child process.
+// Creates a file's record within the limits of a document. Runs in the extraction process.
 import { type DocumentLimits, type Metadata, type Section } from '../documents/shapes.ts';
 import { writeRecord } from '../documents/record.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -6,7 +6,7 @@ import type { Extracted, FileInput } from '@sealdex/extract';
 import { unreadable, unsupported } from './reasons.ts';
 import type { FilePlace } from './protocol.ts';
 
-/** Loaded at once, for the process that imports this file is there to read files. A failed import fails each reading. */
+/** Loaded immediately: the process exists to read files. A failed import fails every request. */
 const readers = import('@sealdex/extract');
 readers.catch(() => {});
 
@@ -31,7 +31,7 @@ async function extracted(file: FileInput, { documentBytes }: DocumentLimits): Pr
   }
 }
 
-/** @throws SealdexError `FILE_TOO_LARGE` when its metadata or the record is larger than it may be. */
+/** @throws SealdexError `FILE_TOO_LARGE` if the metadata or the record exceeds its limit */
 async function recordOf(
   file: FileInput,
   read: Extracted,
@@ -60,7 +60,7 @@ async function recordOf(
 
 const jsonBytes = (metadata: Metadata): number => Buffer.byteLength(JSON.stringify(metadata));
 
-/** The caller's over the file's, which is left out where both together would be too large. */
+/** The caller's metadata takes precedence. The file's metadata is left out if both together exceed the limit. */
 function metadataWithin(maxBytes: number, { metadata, sections }: Extracted, callers: Metadata): Metadata {
   const left = maxBytes - sectionsBytes(sections);
   const both = { ...metadata, ...callers };

@@ -1,5 +1,4 @@
-// Messages on a pipe between worker and extractor: a JSON header and bytes, each with its length in front.
-// Knows nothing of what they say.
+// Frames on a pipe between worker and extraction process: a JSON header and bytes, each with its length.
 import { parseRaw } from '../runtime/json.ts';
 
 /** u32 length of the header, u32 length of the body, big endian; then header and body. */
@@ -10,7 +9,7 @@ export interface Frame {
   readonly body: Buffer;
 }
 
-/** The pieces of a frame, to be written in this order. */
+/** The pieces of a frame, to write in this order. */
 export function framePieces(header: object, body: Buffer = Buffer.alloc(0)): Buffer[] {
   const text = Buffer.from(JSON.stringify(header));
   const prefix = Buffer.alloc(PREFIX_BYTES);
@@ -24,19 +23,21 @@ export interface FrameBounds {
   readonly bodyBytes: number;
 }
 
-/** Puts frames together out of chunks, each byte copied as it comes: a large frame never holds the event loop at its end. */
+/**
+ * Assembles frames from chunks. Each byte is copied on arrival, so that a large frame does not block the event loop at its end.
+ */
 export class FrameReader {
   readonly #bounds: FrameBounds;
   #into = Buffer.alloc(PREFIX_BYTES);
   #filled = 0;
-  /** Undefined while the prefix is being read. */
+  /** Undefined until the prefix is complete. */
   #headerBytes: number | undefined;
 
   constructor(bounds: FrameBounds) {
     this.#bounds = bounds;
   }
 
-  /** The frames that this chunk completes. @throws Error when the other side does not write frames within the bounds. */
+  /** Returns the frames that this chunk completes. @throws Error if a frame exceeds the limits or is invalid */
   push(chunk: Buffer): Frame[] {
     const frames: Frame[] = [];
     for (let at = 0; at < chunk.length;) {
@@ -61,7 +62,7 @@ export class FrameReader {
     return [{ header: parse(full.subarray(0, headerBytes)), body: full.subarray(headerBytes) }];
   }
 
-  /** A header is never empty, so neither is what is read into. */
+  /** A header is never empty, so neither is the buffer. */
   #begin(header: number, body: number): void {
     const { headerBytes, bodyBytes } = this.#bounds;
     if (header === 0 || header > headerBytes || body > bodyBytes)

@@ -1,5 +1,5 @@
-// Child processes that read files: at most so many, started when needed, kept warm, recycled, and killed by time, memory,
-// cancellation and stop. Knows nothing of formats and jobs.
+// Pool of extraction processes: limited in number, started on demand, kept warm, recycled, and killed by time, memory,
+// cancellation and stop.
 import type { Clock } from '../runtime/clock.ts';
 import type { DocumentLimits } from '../documents/shapes.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -25,7 +25,7 @@ const WARM_BYTES = 256 * MIB;
 
 export interface ExtractPoolOptions {
   readonly clock: Clock;
-  /** How many files are read at a time. */
+  /** Number of files read concurrently. */
   readonly size: number;
   readonly extractMs: number;
   readonly heapBytes: number;
@@ -39,7 +39,7 @@ export interface ExtractStats {
   readonly busy: number;
   readonly idle: number;
   readonly waiting: number;
-  /** Children started, and killed for time or memory, so far. */
+  /** Children started so far, and those killed for time or memory. */
   readonly startedTotal: number;
   readonly killedTotal: number;
 }
@@ -67,21 +67,21 @@ export class ExtractPool implements AsyncDisposable {
   }
 
   /**
-   * The record of a file, or a rejection: `FILE_...` with its reason, `INTERNAL` with the reason `ExtractorDied` or
-   * `ExtractPoolStopped` (try again), or the signal's. By then the process that was killed for it is gone.
+   * Returns the record of a file. Rejects with `FILE_...` and its reason, `INTERNAL` with the reason `ExtractorDied` or
+   * `ExtractPoolStopped` (try again), or the signal's reason. A process killed for it has ended by then.
    */
   async extract(file: FileInput, place: FilePlace, signal?: AbortSignal): Promise<FileRecord> {
     const ends = signal ? AbortSignal.any([signal, this.#stopping.signal]) : this.#stopping.signal;
     using _slot = await this.#slots.take(ends);
     const answer = await this.#read(this.#takeIdle() ?? this.#start(), file, place, ends);
     if (answer !== 'unheard') return answer;
-    // A warm one may have died in its sleep, or of the file before; a fresh one of a signal while it started.
+    // A warm child may have died since the last file, or because of it; a fresh one by a signal at its start.
     const again = await this.#read(this.#start(), file, place, ends);
     if (again !== 'unheard') return again;
     throw died();
   }
 
-  /** Kills every child and waits until they are gone; what is being read is rejected. May be called twice. */
+  /** Kills every child and waits for their end; files in progress are rejected. May be called twice. */
   async stop(): Promise<void> {
     this.#stopping.abort(
       new SealdexError('INTERNAL', 'Extraction is stopping. Try again.', { reason: 'ExtractPoolStopped' }),
@@ -102,7 +102,7 @@ export class ExtractPool implements AsyncDisposable {
     return { busy, idle: this.#idle.length, waiting, startedTotal, killedTotal };
   }
 
-  /** Resident memory of all children together, bytes; 0 where the system does not tell. */
+  /** Resident memory of all children in bytes; 0 if the system does not report it. */
   residentBytes(): number {
     return [...this.#children].reduce((sum, child) => sum + memoryOf(child), 0);
   }
@@ -113,18 +113,18 @@ export class ExtractPool implements AsyncDisposable {
     place: FilePlace,
     ends: AbortSignal,
   ): Promise<FileRecord | 'unheard'> {
-    // These three alone: what else stands beside them in a Config is not for who reads hostile files.
+    // Only these three: other settings must not reach a process that reads hostile files.
     const { partChars, metadataBytes, documentBytes } = this.#options.limits;
     const limits = { partChars, metadataBytes, documentBytes };
     const request: ExtractRequest = { filename, contentType, place, limits };
     const watchdog = new ChildWatchdog(this.#options, child, ends);
     let isWell = false;
     try {
-      const answer = await child.ask(request, bytes, () => watchdog.begun());
+      const answer = await child.send(request, bytes, () => watchdog.begun());
       ends.throwIfAborted();
       if (!('header' in answer)) return failed(answer, watchdog);
       const record = recordIn(answer);
-      // One that refused a file is not asked again: what it holds of that one may yet throw, in the middle of another's.
+      // A child that rejected a file is not reused: an asynchronous error of that file could hit the next one.
       isWell = watchdog.cause === undefined;
       return record;
     } finally {
@@ -157,10 +157,10 @@ export class ExtractPool implements AsyncDisposable {
     this.#idle = this.#idle.filter((idle) => idle.child !== child);
   }
 
-  /** Keeps it warm, or kills it and waits for its end: never more children than slots. */
+  /** Keeps the child warm, or kills it and waits for its end, so that there are never more children than slots. */
   async #putBack(child: Extractor, isWell: boolean): Promise<void> {
     const { clock, filesPerChild = FILES_PER_CHILD, idleMs = IDLE_MS } = this.#options;
-    const isWarm = isWell && !this.#stopping.signal.aborted && child.asked < filesPerChild;
+    const isWarm = isWell && !this.#stopping.signal.aborted && child.requests < filesPerChild;
     if (isWarm && this.#children.has(child) && memoryOf(child) <= WARM_BYTES) {
       this.#idle.push({ child, timer: clock.after(idleMs, () => this.#endIdle(child)) });
       return;
@@ -177,7 +177,7 @@ export class ExtractPool implements AsyncDisposable {
 
 export const createExtractPool = (options: ExtractPoolOptions): ExtractPool => new ExtractPool(options);
 
-/** How Node ends when V8 can get no more memory. */
+/** Exit of Node if V8 runs out of memory. */
 const OUT_OF_MEMORY: ReadonlySet<string | number | null> = new Set(['SIGABRT', 'SIGTRAP', 'SIGILL', 132, 133, 134]);
 
 function failed({ code, signal }: Ended, { cause, hasBegun }: ChildWatchdog): 'unheard' {
@@ -188,7 +188,7 @@ function failed({ code, signal }: Ended, { cause, hasBegun }: ChildWatchdog): 'u
   return 'unheard';
 }
 
-/** Believes nothing: who answers has read a hostile file. */
+/** Validates the response: its sender has read a hostile file. */
 function recordIn({ header, body }: Frame): FileRecord {
   const answer = header as Partial<ExtractResponse & { contentType: unknown; reason: unknown; found: unknown }> | null;
   if (answer?.is === 'record' && isMime(answer.contentType)) return { contentType: answer.contentType, bytes: body };

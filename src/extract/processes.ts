@@ -1,8 +1,8 @@
-// Processes seen from outside: how much memory one takes, Buffers and native memory included, which a heap limit does not
-// see, and how much time of the processor.
+// Memory and processor time of a process, from the operating system. Memory includes Buffers and native memory, which a heap
+// limit does not cover.
 import { readFileSync } from 'node:fs';
 
-/** Resident and swapped bytes of a process; undefined where the system does not tell (not Linux), or when it is gone. */
+/** Resident and swapped bytes of a process; undefined if the system does not report them (not Linux), or if it has ended. */
 export function residentBytes(pid: number): number | undefined {
   let status: string;
   try {
@@ -15,19 +15,19 @@ export function residentBytes(pid: number): number | undefined {
 }
 
 export interface ProcessorTime {
-  /** Since the process began, milliseconds: in its own code and in the system's. */
+  /** Since the start of the process, in milliseconds: user and system time. */
   readonly usedMs: number;
-  /** It waits for something, and not for the processor. */
+  /** It waits for an event, not for the processor. */
   readonly isAsleep: boolean;
 }
 
-/** Linux counts in hundredths of a second, whatever its own tick is. */
+/** Linux counts in hundredths of a second, regardless of its tick. */
 const TICK_MS = 10;
 
-/** Undefined where the system does not tell (not Linux), or when it is gone. */
+/** Undefined if the system does not report it (not Linux), or if the process has ended. */
 export function processorTime(pid: number): ProcessorTime | undefined {
   try {
-    // After the name, which may hold spaces and brackets: state, ten others, then the two times.
+    // After the name, which may contain spaces and parentheses: state, ten other fields, then the two times.
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ');
     return { usedMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS, isAsleep: fields[0] === 'S' };

@@ -1,9 +1,9 @@
-// Protocol between worker and extractor: requests, responses, and their maximum sizes.
+// Protocol between worker and extraction process: requests, responses, and their maximum sizes.
 import type { DocumentLimits, ChunkingStrategy, Metadata } from '../documents/shapes.ts';
 import { recordBytesLimit } from '../documents/record.ts';
 import type { FrameBounds } from './framing.ts';
 
-/** The file's document: where it belongs, and what its sender says of it. */
+/** The file's document, and the request fields of the file. */
 export interface FilePlace {
   readonly tenant: string;
   readonly corpus: string;
@@ -21,7 +21,7 @@ export interface ExtractRequest {
   readonly limits: DocumentLimits;
 }
 
-/** Header of a response: first that the file is being read, then the record as body, or why there is none. */
+/** Header of a response: first that reading has started, then the record as body, or the reason why there is none. */
 export type ExtractResponse =
   | { readonly is: 'begun' }
   | { readonly is: 'record'; readonly contentType: string }
@@ -29,12 +29,12 @@ export type ExtractResponse =
   | { readonly is: 'unsupported'; readonly found?: string }
   | { readonly is: 'failed' };
 
-/** The exit code of an extractor that ends for what is not the file's that it was asked for. */
+/** Exit code of an extraction process that ends for a reason other than the requested file. */
 export const NOT_THIS_FILE = 17;
 
 const MIB = 1_048_576;
 
-/** Maximum of a request under any settings: metadata of 64 MiB, a file of 256 MiB. */
+/** Maximum size of a request under any settings: metadata of 64 MiB, a file of 256 MiB. */
 export const REQUEST_BOUNDS: FrameBounds = Object.freeze({ headerBytes: 65 * MIB, bodyBytes: 256 * MIB });
 
 export const responseBounds = (limits: DocumentLimits): FrameBounds => ({

@@ -1,5 +1,5 @@
-// Reasons why a file was not read: a closed list, each with its code and the sentence for its sender. Never quotes the file;
-// of an unsupported file it names the MIME type.
+// Reasons why a file was not read: a closed list, each with its code and its message for the sender. Messages never quote the
+// file; for an unsupported file they name the MIME type.
 import type { FileReason as ReaderReason } from '@sealdex/extract';
 import { SealdexError, type Code } from '../runtime/errors.ts';
 
@@ -8,12 +8,12 @@ type HostReason = 'too-large' | 'time' | 'memory';
 
 interface FileReason {
   readonly code: Extract<Code, `FILE_${string}`>;
-  readonly says: string;
+  readonly message: string;
 }
 
-const row = (code: FileReason['code'], says: string): FileReason => Object.freeze({ code, says });
+const row = (code: FileReason['code'], message: string): FileReason => Object.freeze({ code, message });
 
-/** Satisfies the readers' list: the compiler sees a reason that either side lacks. */
+/** Must match the readers' list: the compiler reports a reason that either side lacks. */
 export const FILE_REASONS = Object.freeze({
   empty: row('FILE_NO_TEXT', 'The file is empty. Upload it again.'),
   'no-text': row(
@@ -41,16 +41,16 @@ export type FileReasonName = keyof typeof FILE_REASONS;
 
 /** @returns the error of a file that cannot be read */
 export function unreadable(reason: FileReasonName): SealdexError {
-  const { code, says } = FILE_REASONS[reason];
-  return new SealdexError(code, says, { reason });
+  const { code, message } = FILE_REASONS[reason];
+  return new SealdexError(code, message, { reason });
 }
 
 const MIME = /^[a-z]{1,20}\/[a-z0-9][a-z0-9.+-]{0,90}$/;
 
-/** Whether it is the name of a MIME type, as we print and store one. */
+/** Returns true for a MIME type that may be printed and stored. */
 export const isMime = (text: unknown): text is string => typeof text === 'string' && MIME.test(text);
 
-/** The error of a file of another type; `found` is a MIME type, or what it looks like is not told. */
+/** The error of a file of an unsupported type. `found` is a MIME type; any other text is not repeated. */
 export function unsupported(found?: string): SealdexError {
   const named = isMime(found);
   return new SealdexError(
@@ -60,10 +60,10 @@ export function unsupported(found?: string): SealdexError {
   );
 }
 
-/** The sentence for a reason that was stored with a code; undefined for what is none. */
+/** The message of a reason that was stored with a code; undefined for an unknown one. */
 export function reasonMessage(code: string, reason: string | undefined): string | undefined {
   if (reason === undefined) return undefined;
   if (code === 'FILE_UNSUPPORTED') return unsupported(reason).message;
   const known = Object.hasOwn(FILE_REASONS, reason) ? FILE_REASONS[reason as FileReasonName] : undefined;
-  return known?.code === code ? known.says : undefined;
+  return known?.code === code ? known.message : undefined;
 }

@@ -1,19 +1,19 @@
-// What a process that reads foreign files may not do, beyond what Node's own permissions forbid: no network, no further
-// threads. And its lifeline: it ends with the worker that started it, even while it is busy. Imports nothing but Node.
+// Sandbox of the extraction process, beyond Node's permissions: no network and no further threads. It also ends the process with
+// its worker, even while it is busy. Imports only Node.
 import dgram from 'node:dgram';
 import dns from 'node:dns';
 import { syncBuiltinESMExports } from 'node:module';
 import net from 'node:net';
 import workerThreads from 'node:worker_threads';
 
-/** No arrow: it stands for constructors too. */
+/** Not an arrow function: it also replaces constructors. */
 function refuse(): never {
   throw new Error('Network access and threads are disabled in the extraction process.');
 }
 
 const isQuestion = (name: string): boolean => /^(lookup|resolve|reverse)/.test(name);
 
-/** Call before any library is loaded: what it takes from Node is then already behind the walls. */
+/** Call it before any library is loaded, since libraries keep references to the functions it replaces. */
 export function installSandbox(): void {
   replaceAll(net.Socket.prototype, ['connect']);
   replaceAll(net.Server.prototype, ['listen']);
@@ -34,12 +34,12 @@ function replaceAll(owner: object, names: readonly string[]): void {
 }
 
 /**
- * A thread that kills the process when the pipe `fd` ends, as it does when the worker is gone: the main thread may be in
- * an endless loop and see nothing. Nothing else that is meant for the worker ends it. Call before `installSandbox`.
+ * Starts a thread that kills the process when the pipe `fd` ends, as it does when the worker ends: the main thread may be in an
+ * endless loop. Signals to the worker's group do not end the process. Call it before `installSandbox`.
  */
 export function exitWithParent(fd: number): void {
-  // Ctrl-C and service managers tell a whole group to end: the worker drains first. In a group of its own it would be
-  // served by the system as a task of its own, whatever its priority is.
+  // Ctrl-C and service managers signal a whole group, but the worker must drain first. In a group of its own, the scheduler could
+  // treat the process as a separate task, regardless of its priority.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
   const watch = `
     const end = () => process.kill(process.pid, 'SIGKILL');

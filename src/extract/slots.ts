@@ -1,5 +1,4 @@
-// So many at a time: the others wait in line until a slot is free or their signal is aborted. The line is as long as
-// there are callers.
+// Slots: limit concurrency. Callers wait in an unbounded queue until a slot is free or their signal is aborted.
 
 export class Slots {
   readonly #size: number;
@@ -18,7 +17,7 @@ export class Slots {
     return this.#line.size;
   }
 
-  /** A slot, given back by disposing. Rejects with the signal's reason when it is aborted before. */
+  /** Takes a slot; disposing releases it. Rejects with the signal's reason if it is aborted first. */
   async take(signal: AbortSignal): Promise<Disposable> {
     signal.throwIfAborted();
     if (this.#busy < this.#size) this.#busy += 1;
@@ -29,7 +28,7 @@ export class Slots {
   async #turn(signal: AbortSignal): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onAbort = (): void => {
-      // One that was given its slot is no longer in line.
+      // A caller that already has its slot is no longer in the queue.
       if (this.#line.delete(resolve)) reject(signal.reason as Error);
     };
     signal.addEventListener('abort', onAbort, { once: true });
@@ -41,7 +40,7 @@ export class Slots {
     }
   }
 
-  /** A slot that somebody waits for changes hands and is never free in between. */
+  /** A slot passes directly to the next waiter and is never free in between. */
   #giveBack(): void {
     const [next] = this.#line;
     if (!next) {

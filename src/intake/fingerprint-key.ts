@@ -1,5 +1,5 @@
-// Fingerprint key: the installation's secret, under which two requests with one idempotency key are compared.
-// Only the secret makes fingerprints, so a reader of Redis cannot confirm content that it guesses.
+// Fingerprint key: the installation's secret for comparing two requests with one idempotency key. Fingerprints require the
+// secret, so a reader of Redis cannot confirm guessed content.
 import { createHash, createHmac, type Hmac } from 'node:crypto';
 import type { Clock } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
@@ -22,10 +22,10 @@ export interface FingerprintKeyDeps {
   readonly config: Pick<Config, 'queue' | 'platformKeyArn' | 'platformFormerKeyArns'>;
 }
 
-/** A fingerprint that is being computed. */
+/** A fingerprint being computed. */
 export interface FingerprintHash {
   update(bytes: Uint8Array): void;
-  /** The start of the secret's id, and the HMAC in base64url: 52 characters. Only once. */
+  /** Returns the start of the secret's id, and the HMAC in base64url: 52 characters. Call it once. */
   digest(): string;
 }
 
@@ -34,10 +34,10 @@ interface Secret {
   readonly bytes: Buffer;
 }
 
-/** Stands for the tenant in the encryption context: the secret belongs to none. */
+/** Used as the tenant in the encryption context: the secret belongs to none. */
 const NO_TENANT = '-';
 
-/** More than one round only if another process writes the object at the same time. */
+/** More than one round only if another process writes the object concurrently. */
 const ROUNDS = 5;
 
 const ID_CHARS = 8;
@@ -55,7 +55,7 @@ const hashOf = (id: string, hmac: Hmac): FingerprintHash => ({
   digest: () => `${id}.${hmac.digest('base64url')}`,
 });
 
-/** Gets the secret at first use, with one KMS call, and keeps it in memory until `close()`. */
+/** Reads the secret at first use, with one KMS call, and keeps it in memory until `close()`. */
 export class FingerprintKey {
   readonly #deps: FingerprintKeyDeps;
   #secret: Promise<Secret> | undefined;
@@ -66,7 +66,7 @@ export class FingerprintKey {
   }
 
   /**
-   * Begins a fingerprint.
+   * Starts a fingerprint.
    * @throws SealdexError of S3 and KMS if the secret cannot be read or created; the next call tries again
    */
   async begin(): Promise<FingerprintHash> {
@@ -112,7 +112,7 @@ export class FingerprintKey {
     throw new SealdexError('STORE_FAILED', undefined, { reason: 'FingerprintKeyContended' });
   }
 
-  /** undefined: nothing that this installation can unwrap. Nothing is encrypted under the secret, so it is replaced then. */
+  /** Undefined if this installation cannot unwrap it. The secret is then replaced, since no data is encrypted under it. */
   async #unwrap(stored: StoredSecret | undefined): Promise<Secret | undefined> {
     const { kms, config } = this.#deps;
     if (!stored?.secret || !platformArns(config).has(stored.secret.keyArn)) return undefined;

@@ -1,5 +1,5 @@
-// A job's content on its way in: encrypted by the producer, inline or in S3, and opened by the worker.
-// Content says which job it belongs to; whoever opens it compares.
+// Intake: a job's content, encrypted by the producer, stored inline or in S3, and opened by the worker. Content names its job,
+// and the worker compares the two.
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
@@ -13,7 +13,7 @@ import { objectName } from '../runtime/names.ts';
 import { getIntake, putIntake, removeIntake, type IntakePlace } from '../store/intake.ts';
 import { isDenial, readAll, type Store } from '../store/store.ts';
 
-/** Line 1 of decrypted content (contract); what it says twice must agree with the job. */
+/** Line 1 of decrypted content (contract). Fields that the job has too must match. */
 const fields = z.strictObject({
   v: z.literal(1),
   tenant: z.string(),
@@ -23,11 +23,11 @@ const fields = z.strictObject({
   revision: z.int(),
   ifExists: z.enum(['replace', 'reject']),
   documentId: z.string(),
-  /** Of an upload: what the caller said of the file. */
+  /** For an upload: the request fields of the file. */
   filename: z.string().optional(),
   contentType: z.string().optional(),
   metadata: z.record(z.string(), z.unknown()).optional(),
-  /** As the indexing API writes it. */
+  /** As in the indexing API. */
   chunkingStrategy: z.record(z.string(), z.unknown()).optional(),
 });
 
@@ -39,12 +39,12 @@ const contentHeader = fields.refine((header) =>
     : header.filename === undefined && FILE_FIELDS.every((name) => header[name] === undefined),
 );
 
-/** Line 1 is at most that: the most metadata that the settings allow, and names beside. */
+/** Maximum length of line 1: the largest metadata that settings allow, and names. */
 const HEADER_BYTES_MAX = 65 * 1_048_576;
 
 export type ContentHeader = z.infer<typeof contentHeader>;
 
-/** Where a job's content is: a message in base64 in the job itself, or the name of one in S3. */
+/** Place of a job's content: a base64 message in the job itself, or the name of a message in S3. */
 export type ContentPlace = { readonly inline: string } | { readonly intake: string };
 
 export interface IntakeDeps {
@@ -52,31 +52,31 @@ export interface IntakeDeps {
   readonly ring: KeyRing;
   readonly inlineBytes: number;
   readonly platformKeyArn: string;
-  /** Why the tenant's KMS key must not be used now, if so. */
+  /** Returns the error if the tenant's KMS key must not be used now. */
   readonly refusal: (tenant: ContentTenant) => SealdexError | undefined;
 }
 
-/** What matters of a tenant when its content comes in. */
+/** The facts about a tenant that its content needs. */
 export interface ContentTenant extends KeyRef {
   readonly whenKeyShut: 'park' | 'refuse';
-  /** KMS keys that the operator lets nobody use for it. */
+  /** KMS keys that an operator blocked for the tenant. */
   readonly blocked: ReadonlyMap<string, unknown>;
 }
 
 export interface PutContent<Place extends ContentPlace = ContentPlace> {
   readonly content: Place;
-  /** What the job calls the document: sha256 of its id, in hex. */
+  /** Name of the document in the job: the SHA-256 of its id, in hex. */
   readonly object: string;
-  /** Takes back what was put into S3; only when the job was definitely refused or is another's. */
+  /** Removes the content from S3. Only if the job was definitely rejected or is another request's. */
   remove(): Promise<void>;
 }
 
 const lineOf = (header: ContentHeader): Buffer => Buffer.from(`${JSON.stringify(header)}\n`);
 
 /**
- * Encrypts content and puts it where the job can name it: a message of up to `inlineBytes` goes into the job, a larger one
- * into S3. Under the tenant's data key; under the platform key while the tenant's is unusable, if the tenant wants that.
- * @throws SealdexError `KEY_...` when the tenant's key is unusable and its content is to be refused then
+ * Encrypts content and stores it: a message of up to `inlineBytes` in the job, a larger one in S3. Uses the tenant's data key;
+ * while it is unusable, the platform key, if the tenant allows that.
+ * @throws SealdexError `KEY_...` if the tenant's key is unusable and its content must be rejected then
  */
 export async function putContent(
   deps: IntakeDeps,
@@ -94,19 +94,20 @@ export async function putContent(
   return { object, ...(await putInS3(deps.store, header, message, signal)) };
 }
 
-/** A file on its way in. */
+/** A file to store. */
 export interface FileContent {
-  /** Read once, when it is certain under which key. Checks itself: what it throws ends the upload, as it is. */
+  /** Read once, after the key is known. Errors end the upload and are rethrown unchanged. */
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** How many bytes will come, if that is certain: then they are sent as they come. Else they are collected, encrypted. */
+  /** Number of bytes, if it is certain: then they are sent as they arrive. Otherwise they are collected, encrypted. */
   readonly length?: number | undefined;
-  /** The most that may come. */
+  /** Maximum number of bytes. */
   readonly bytesMax: number;
 }
 
 /**
- * Encrypts a file as `putContent` does, always into S3. Holds a few frames of a file of known length, and the whole of another, encrypted.
- * @throws as `putContent`; what the file's chunks throw, with nothing left in S3 then
+ * Encrypts a file as `putContent` does, always into S3. Holds a few frames of a file of known length, and all of any other file,
+ * encrypted.
+ * @throws as `putContent`; what the file's chunks throw, leaving nothing in S3
  */
 export async function putFile(
   deps: IntakeDeps,
@@ -147,7 +148,7 @@ async function putInS3(
 const isKeyShut = (error: unknown): error is SealdexError =>
   error instanceof SealdexError && (dispositionOf(error.code).disposition === 'park' || error.code === 'KEY_DESTROYED');
 
-/** Lends `encrypt`, which must be synchronous, the data key that content is encrypted under now. */
+/** Passes the data key for content to `encrypt`, which must be synchronous. */
 async function underContentKey<T>(
   { ring, refusal, platformKeyArn }: IntakeDeps,
   tenant: ContentTenant,
@@ -167,31 +168,31 @@ async function underContentKey<T>(
   }
 }
 
-/** The job that content belongs to. */
+/** The job of the content. */
 export interface ContentOwner {
   readonly tenant: string;
   readonly id: string;
   readonly content: ContentPlace;
 }
 
-/** Content that was found, and not yet read: its size first, so that a budget can be asked. */
+/** Content that was found but not read yet: its size is needed first, for the memory budget. */
 export interface LocatedContent {
   readonly bytes: number;
   readonly read: () => Promise<Buffer>;
   readonly discard: () => void;
 }
 
-/** Reason of a `STORE_FAILED` that met content in intake, where S3 may answer 403 for what is not there. */
+/** Reason of a `STORE_FAILED` for content in intake, where S3 may respond with 403 for a missing object. */
 export const INTAKE_REFUSED = 'IntakeRefused';
 
-/** Beyond what the settings let a producer write (documents and files of 256 MiB): not one of ours, and never held in memory. */
+/** Larger than any content that settings allow (documents and files of 256 MiB): it is foreign and never held in memory. */
 const MAX_MESSAGE_BYTES = 300 * 1_048_576;
 
 const tampered = (reason: string, cause?: unknown): SealdexError =>
   new SealdexError('CONTENT_TAMPERED', undefined, { reason, cause });
 
 /**
- * undefined: the content is gone.
+ * Returns undefined if the content is gone.
  * @throws SealdexError `STORE_FAILED` with reason `IntakeRefused`, `CONTENT_TAMPERED` with reason `length`
  */
 export async function locateContent(
@@ -216,7 +217,7 @@ export async function locateContent(
   }
 }
 
-/** Takes the content of a job that has ended out of S3; what is in the job itself goes with it. */
+/** Removes the content of a finished job from S3. Inline content is removed with the job. */
 export async function removeContent(store: Store, { tenant, id, content }: ContentOwner): Promise<void> {
   if ('intake' in content) await removeIntake(store, { tenant, jobId: id, intake: content.intake });
 }
@@ -227,13 +228,13 @@ export interface ExpectedContent {
   readonly corpus: string;
   readonly kind: string;
   readonly revision: number;
-  /** sha256 of the document id, in hex. */
+  /** SHA-256 of the document id, in hex. */
   readonly object: string;
 }
 
 /**
- * Decrypts content and compares what it says with its job.
- * @throws SealdexError `CONTENT_TAMPERED`, with what did not hold as reason; those of KMS
+ * Decrypts content and compares its header with its job.
+ * @throws SealdexError `CONTENT_TAMPERED`, with the failed check as reason; those of KMS
  */
 export async function openContent(
   ring: KeyRing,
@@ -250,9 +251,9 @@ export async function openContent(
   const header = contentHeader.safeParse(end < 0 ? undefined : parseJson(plaintext.subarray(0, end)));
   if (!header.success) throw tampered('content-header');
   const { tenant, corpus, job: id, kind, revision, documentId } = header.data;
-  const says = [tenant, corpus, id, kind, revision, objectName(documentId)];
+  const actual = [tenant, corpus, id, kind, revision, objectName(documentId)];
   const expected = [job.tenant, job.corpus, job.id, job.kind, job.revision, job.object];
-  if (says.some((value, index) => value !== expected[index])) throw tampered('other-job');
+  if (actual.some((value, index) => value !== expected[index])) throw tampered('other-job');
   return { header: header.data, body: plaintext.subarray(end + 1) };
 }
 

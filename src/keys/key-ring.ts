@@ -59,10 +59,10 @@ export class KeyRing {
   /** The key that encrypts now, by purpose, tenant and KMS key; garbage collected with its key. */
   readonly #current = new Map<string, DataKey>();
   readonly #usage: KeyUsage;
-  /** Keys that KMS created for this process and was not asked to unwrap. */
-  readonly #made = new WeakSet<DataKey>();
+  /** Keys that KMS created for this process and has not unwrapped. */
+  readonly #created = new WeakSet<DataKey>();
   /** KMS calls in progress: erasing also covers their keys. */
-  readonly #asked = new Set<{ readonly ref: KeyRef; readonly scope: KeyScope; isWiped: boolean }>();
+  readonly #requests = new Set<{ readonly ref: KeyRef; readonly scope: KeyScope; isWiped: boolean }>();
   readonly #renewing = new Map<string, Promise<void>>();
   readonly #unwrapping = new Map<string, Promise<DataKey>>();
   readonly #closing = new AbortController();
@@ -157,7 +157,7 @@ export class KeyRing {
   #wipe(reason: WipeReason, ref: KeyRef, period?: string): number {
     const isOf = (one: KeyRef, scope: KeyScope): boolean =>
       isSameKey(one, ref) && (period === undefined || scope.period === period);
-    for (const asked of this.#asked) asked.isWiped ||= isOf(asked.ref, asked.scope);
+    for (const request of this.#requests) request.isWiped ||= isOf(request.ref, request.scope);
     return this.#held.wipe(reason, (key) => isOf(key.ref, key.context));
   }
 
@@ -166,7 +166,7 @@ export class KeyRing {
     return this.#held.newest().map((key) => ({
       ...key.ref,
       askedAt: key.askedAt.monotonic,
-      isUnwrapped: !this.#made.has(key),
+      isUnwrapped: !this.#created.has(key),
     }));
   }
 
@@ -229,36 +229,41 @@ export class KeyRing {
   }
 
   #generate(ref: KeyRef, scope: KeyScope): Promise<DataKey> {
-    return this.#ask(ref, scope, true, () => this.#deps.kms.generateDataKey(ref, scope));
+    return this.#request(ref, scope, true, () => this.#deps.kms.generateDataKey(ref, scope));
   }
 
   #unwrap(ref: KeyRef, wrapped: Buffer, scope: KeyScope): Promise<DataKey> {
-    return this.#ask(ref, scope, false, async () => ({
+    return this.#request(ref, scope, false, async () => ({
       plaintext: await this.#deps.kms.decrypt(ref, wrapped, scope),
       wrapped,
     }));
   }
 
   /** Holds the key as soon as it arrives, so that erasing and closing always cover it. */
-  async #ask(owner: KeyRef, scope: KeyScope, isMade: boolean, call: () => Promise<GeneratedKey>): Promise<DataKey> {
+  async #request(
+    owner: KeyRef,
+    scope: KeyScope,
+    isCreated: boolean,
+    call: () => Promise<GeneratedKey>,
+  ): Promise<DataKey> {
     const { clock } = this.#deps;
     // Callers pass whole tenants, which a data key must not retain.
     const ref = keyRef(owner.tenant, owner.keyArn);
     this.#deniedPeriods.refuse(ref, scope);
-    const asked = { ref, scope, isWiped: false };
-    this.#asked.add(asked);
+    const request = { ref, scope, isWiped: false };
+    this.#requests.add(request);
     try {
       return await this.#watched(ref, scope, async () => {
         const askedAt = readClocks(clock);
         const { plaintext, wrapped } = await call();
         const key = new DataKey(clock, plaintext, ref, wrapped, scope, askedAt);
-        if (isMade) this.#made.add(key);
-        if (asked.isWiped) key.wipe();
+        if (isCreated) this.#created.add(key);
+        if (request.isWiped) key.wipe();
         else this.#held.hold(key);
         return key;
       });
     } finally {
-      this.#asked.delete(asked);
+      this.#requests.delete(request);
     }
   }
 

@@ -1,26 +1,26 @@
-// What a tenant's key policy must say so that we can use the key for that tenant, and nothing more; and the commands that
-// make such a key.
+// Key policies for tenants: the minimal statements that allow sealdex to use a key for that tenant, and the commands that create
+// such a key.
 import { documentOf, type PolicyDocument, type PolicyStatement } from './policy-document.ts';
 
 const ROLE = /^arn:(aws[a-z-]*):iam::(\d{12}):role\/[\w+=,.@/-]{1,576}$/;
 
-/** Whether the text is the ARN of an IAM role, as `arn:aws:iam::111122223333:role/sealdex`. */
+/** Returns true for the ARN of an IAM role, such as `arn:aws:iam::111122223333:role/sealdex`. */
 export const isRoleArn = (text: string): boolean => ROLE.test(text);
 
 export interface KeyPolicyChoice {
-  /** Our role. */
+  /** The sealdex role. */
   readonly principal: string;
   readonly tenant: string;
-  /** Leaves the condition on the encryption context out: the key then serves whatever we call it for. */
+  /** Omits the condition on the encryption context: the key then allows any call of the role. */
   readonly withoutContext?: boolean | undefined;
   /**
-   * Names our account and asks for the role by a condition. AWS keeps a role that is named as principal by an inner id, so
-   * that a role which was deleted and made again is not the one that was meant.
+   * Names the account as principal, and the role in a condition. AWS stores a role principal by an internal id, so a role that is
+   * deleted and created again loses access.
    */
   readonly byCondition?: boolean | undefined;
 }
 
-/** The calls that use the key, `DescribeKey` aside, which has no encryption context. */
+/** The calls that use the key, except `DescribeKey`, which has no encryption context. */
 const USES = ['kms:Encrypt', 'kms:Decrypt', 'kms:ReEncrypt*', 'kms:GenerateDataKey*'];
 
 /** The statements for the tenant to add to its key's policy. */
@@ -52,7 +52,7 @@ export function keyStatements({
   ];
 }
 
-/** A whole key policy: the key's own account stays in control of it, as with every key that is made in the console. */
+/** A complete key policy. The key's own account keeps control, as for every key created in the console. */
 export const keyPolicy = (choice: KeyPolicyChoice, account: string): PolicyDocument =>
   documentOf([
     {
@@ -66,24 +66,24 @@ export const keyPolicy = (choice: KeyPolicyChoice, account: string): PolicyDocum
   ]);
 
 export interface KeyCommandsChoice extends KeyPolicyChoice {
-  /** Ours, where the key must be usable. */
+  /** Region of the sealdex installation, where the key must be usable. */
   readonly region: string;
-  /** Makes a multi-region key: its primary in this region, or in that of the tenant's own AWS CLI. */
+  /** Creates a multi-region key: its primary in this region, or in the region of the tenant's AWS CLI. */
   readonly primaryRegion?: string | undefined;
   readonly multiRegion?: boolean | undefined;
 }
 
-/** In the place of the tenant's account, until a shell puts it there. */
+/** Placeholder for the tenant's account, replaced by the shell. */
 const ACCOUNT = '$ACCOUNT';
 
-/** A key costs from its first moment on: if a later command fails, its owner must know what it has. */
+/** A key incurs costs as soon as it exists: if a later command fails, the message names the created key. */
 const made = (region: string): string[] => [`echo "Created key $KEY in ${region}." >&2`];
 
 const refusing = (test: string, sentence: string): string[] => [
   `if [ ${test} ]; then echo '${sentence}' >&2; exit 1; fi`,
 ];
 
-/** The region of the tenant's AWS CLI, as that finds it itself; the shell ends where no replica could be made of a key there. */
+/** The region of the tenant's AWS CLI. The script ends if a key there cannot have a replica. */
 const ownRegion = (region: string): string[] => [
   'PRIMARY=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}',
   ...refusing(
@@ -96,7 +96,7 @@ const ownRegion = (region: string): string[] => [
   ),
 ];
 
-/** A script for the tenant's shell that makes the key with AWS's command line and prints its ARN. */
+/** Returns a shell script for the tenant that creates the key with the AWS CLI and prints its ARN. */
 export function keyCommands(choice: KeyCommandsChoice): string {
   const { tenant, region, multiRegion = false, primaryRegion } = choice;
   const policy = JSON.stringify(keyPolicy(choice, ACCOUNT), null, 2);

@@ -1,4 +1,4 @@
-// Policy documents of AWS as they are printed.
+// Types of AWS policy documents.
 
 export interface PolicyStatement {
   readonly Sid: string;

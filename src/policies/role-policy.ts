@@ -1,8 +1,8 @@
-// The least IAM policy of each of our own roles: which objects of the bucket it touches how, and which calls it makes to KMS.
-// What the code calls is held against this table by a test that lets each role do nothing else.
+// Minimal IAM policy of each sealdex role: its access to objects of the bucket, and its KMS calls. A test restricts each role to
+// this table.
 import { documentOf, type PolicyDocument, type PolicyStatement } from './policy-document.ts';
 
-/** `operator`: the command line, in all that it can do; index, upload, read and list are its as well. */
+/** `operator`: all commands, including index, upload, read and list. */
 export const ROLES = ['worker', 'producer', 'reader', 'operator'] as const;
 export type Role = (typeof ROLES)[number];
 
@@ -17,7 +17,7 @@ export interface RolePolicyChoice {
 type Touch = 'Get' | 'Put' | 'Delete' | 'DeleteVersion';
 type Prefix = 'tenants' | 'documents' | 'originals' | 'intake' | 'birth' | 'canary' | 'reencrypted' | 'fingerprintKey';
 
-/** HEAD is a Get too; so is every write or removal on condition of an ETag. */
+/** HEAD needs Get; so does every write or removal with a condition on an ETag. */
 const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly Touch[]>>>>> = Object.freeze({
   worker: {
     tenants: ['Get'],
@@ -39,7 +39,7 @@ const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly To
   },
 });
 
-/** What a tenant that leaves may have left besides its objects: older versions, and uploads that were never finished. */
+/** Versions and unfinished uploads that a deleted tenant may have besides its objects. */
 const leaving = (bucket: string): PolicyStatement[] => [
   {
     Sid: 'BucketLeftovers',
@@ -70,7 +70,8 @@ export function rolePolicy(role: Role, choice: RolePolicyChoice): PolicyDocument
     Resource: `${bucket}/${names[prefix as Prefix]}`,
   }));
   return documentOf([
-    // Not for some prefixes only: S3 answers 404 for what is missing, and not 403, only to who may list the whole bucket.
+    // Not limited to prefixes: without list permission on the whole bucket, S3 responds with 403 instead of 404 for a missing
+    // object.
     { Sid: 'BucketList', Effect: 'Allow', Action: ['s3:ListBucket'], Resource: bucket },
     ...(role === 'operator' ? leaving(bucket) : []),
     ...objects,
@@ -79,8 +80,8 @@ export function rolePolicy(role: Role, choice: RolePolicyChoice): PolicyDocument
 }
 
 /**
- * Every role asks for data keys, opens them, and finds out what is the matter when it is refused. Who checks a key before it
- * is attached makes the other calls too that its owner grants.
+ * Every role creates and unwraps data keys, and inspects a rejected key. A role that checks a key before it is attached makes all
+ * calls that its owner grants.
  */
 function keys(
   role: Role,

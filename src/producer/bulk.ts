@@ -1,10 +1,10 @@
-// Many requests in one call: some at a time, so that neither memory nor the time of an outage grows with their number.
+// Bulk requests: processed in batches, so that memory use and the duration of an outage do not grow with their number.
 import type { Clock } from '../runtime/clock.ts';
 import { createYielder } from '../documents/yielder.ts';
 import type { DocumentLimits } from '../documents/shapes.ts';
 import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
 import type { Reservation } from '../queue/fair-share/reservation.ts';
-import { asSealdexError, enqueue, prepare, stampAt } from './enqueue.ts';
+import { asSealdexError, enqueue, prepare, reservationAt } from './enqueue.ts';
 import type { EnqueueResult } from './enqueue-once.ts';
 import type { EnqueueDeps, PreparedRequest } from './make-job.ts';
 import { checkRequest, invalid, readable, type CheckedIndex } from './request.ts';
@@ -13,11 +13,11 @@ export type BulkResult = EnqueueResult | SealdexError;
 
 const MAX_REQUESTS = 100_000;
 
-/** Encrypted and stored at once; documents of a batch together may pass this size by one document. */
+/** Requests encrypted and stored concurrently. The documents of a batch may exceed this limit of bytes by one document. */
 const BATCH_REQUESTS = 16;
 const BATCH_BYTES = 16 * 1_048_576;
 
-/** So many refusals in a row are no accident: the rest is not tried, of a tenant or, if they are of several, of all. */
+/** After this number of failures in a row, the rest is skipped: of one tenant or, if several tenants failed, of all. */
 const GIVE_UP_AFTER = 16;
 
 interface Taken {
@@ -25,7 +25,7 @@ interface Taken {
   readonly request: CheckedIndex;
 }
 
-/** @throws SealdexError `DOCUMENT_INVALID` when `requests` is no array, or one of more than 100,000; nothing is queued then. */
+/** @throws SealdexError `DOCUMENT_INVALID` if `requests` is not an array of at most 100,000; nothing is queued then */
 export async function enqueueBulk(
   deps: EnqueueDeps,
   limits: DocumentLimits,
@@ -76,31 +76,31 @@ function checked(requests: readonly unknown[], index: number, limits: DocumentLi
 
 async function enqueueBatch(deps: EnqueueDeps, taken: readonly Taken[]): Promise<BulkResult[]> {
   const all = await Promise.all(taken.map(({ request }) => prepare(deps, request).catch(asSealdexError)));
-  const stampOf = stampTogether(deps, all);
+  const reservationOf = reserveTogether(deps, all);
   return Promise.all(
     all.map(async (one) =>
-      one instanceof SealdexError ? one : enqueue(deps, one, () => stampOf(one)).catch(asSealdexError),
+      one instanceof SealdexError ? one : enqueue(deps, one, () => reservationOf(one)).catch(asSealdexError),
     ),
   );
 }
 
-/** One script for all that need a stamp: those without an idempotency key. */
-function stampTogether(
+/** Makes the reservations of all requests without an idempotency key in one script. */
+function reserveTogether(
   { queue }: EnqueueDeps,
   all: readonly (PreparedRequest | SealdexError)[],
 ): (one: PreparedRequest) => Promise<Reservation> {
-  const asking = all.flatMap((one) =>
+  const unreserved = all.flatMap((one) =>
     one instanceof SealdexError || one.request.idempotencyKey !== undefined ? [] : [one],
   );
-  const stamps = queue.reserve(asking.map(({ share }) => share));
-  // Who asks has the error.
-  stamps.catch(() => {});
-  return async (one) => stampAt(await stamps, asking.indexOf(one));
+  const reservations = queue.reserve(unreserved.map(({ share }) => share));
+  // Each request that needs a reservation gets the error.
+  reservations.catch(() => {});
+  return async (one) => reservationAt(await reservations, unreserved.indexOf(one));
 }
 
 /**
- * Requests that may run in any order. A document that is in it already waits for the next batch, and so gets a higher
- * revision: the later of two in a bulk wins. So does an idempotency key: the earlier of two is the one that is queued.
+ * Requests that may run in any order. A document that is already in the batch waits for the next one, and so gets a higher
+ * revision: of two requests in a bulk, the later wins. For an idempotency key, the earlier request is queued.
  */
 class Batch {
   readonly taken: Taken[] = [];
@@ -126,7 +126,9 @@ function namesOf({ tenant, corpus, documentId, idempotencyKey }: CheckedIndex): 
     : [document, JSON.stringify(['key', tenant, corpus, idempotencyKey])];
 }
 
-/** What all tenants share is out. Refusals of a tenant's own key are its own, however many tenants have them. */
+/**
+ * Codes of parts that all tenants share. Errors of a tenant's own key do not count for other tenants, even if several have them.
+ */
 const SHARED: ReadonlySet<Code> = new Set([
   'REDIS_FAILED',
   'GATE_UNKNOWN',
@@ -141,15 +143,17 @@ const SHARED: ReadonlySet<Code> = new Set([
   'PLATFORM_TENANTS',
 ]);
 
-/** No room now is like an outage: it does not end while we ask. */
+/** A full queue counts as an outage: it does not end during the call. */
 const isLasting = (code: Code): boolean =>
   code === 'QUEUE_FULL' ||
   code === 'TENANT_BACKLOG_FULL' ||
   !['dead', 'none'].includes(dispositionOf(code).disposition);
 
-/** For whom KMS, S3 or Redis fails again and again, or has no room. A hanging one costs a second each time. */
+/**
+ * Tenants for which KMS, S3 or Redis fails repeatedly, or which have no room left. A hanging service costs a second per request.
+ */
 class Outages {
-  /** Of the failures in a row, whosever they are. */
+  /** Failures in a row, of any tenant. */
   #inRow = 0;
   readonly #tenantsInRow = new Set<string>();
   #ofAll: SealdexError | undefined;

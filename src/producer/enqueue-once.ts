@@ -1,5 +1,5 @@
-// A request with an idempotency key: one job per key, however many producers send it and wherever one of them dies.
-// The marker of the key in Redis decides; every step can be repeated by another request with the key.
+// Requests with an idempotency key: one job per key, even if several producers send it or crash. The idempotency record in Redis
+// decides; another request with the key can repeat every step.
 import { SealdexError, type Code } from '../runtime/errors.ts';
 import { isOfDocument, newJobId } from '../jobs/jobs.ts';
 import type { ReservationRequest } from '../queue/backlog/backlog.ts';
@@ -33,11 +33,11 @@ export type EnqueueResult =
       readonly code?: Code;
     };
 
-/** A marker with an end also proves that its job was added: the producer that added it died before it confirmed the marker. */
+/** A record with a final state also proves that its job was added: its producer crashed before confirming the record. */
 const isKnown = ({ kind, state }: Marker): boolean => kind === 'confirmed' || state !== undefined;
 
 /**
- * Of all requests with one key, the one that confirms the marker gets `queued`.
+ * Of all requests with one key, the one that confirms the record gets `queued`.
  * @throws SealdexError `IDEMPOTENCY_CONFLICT` if the key was used for another request
  */
 export async function enqueueOnce(
@@ -52,7 +52,7 @@ export async function enqueueOnce(
   const fingerprint = fingerprintOf(await deps.fingerprintKey.begin(), id, prepared.request);
   const marker = await queue.mark(id, prepared.share);
   if (isKnown(marker)) return duplicateIfSame(queue, id, marker, fingerprint);
-  // The producer that made the marker may have died before it added the job, or be about to add it: one of the adds wins.
+  // The producer of the record may have crashed before adding the job, or be about to add it: one of the two additions wins.
   const isOthers = marker.kind === 'unconfirmed';
   const before = isOthers ? await queue.data(id) : undefined;
   if (isOfDocument(before)) {
@@ -63,7 +63,7 @@ export async function enqueueOnce(
   const made = await make(deps, { ...prepared, request: fingerprint.request }, job);
   const now = isOthers ? await queue.mark(id, prepared.share) : marker;
   if (isKnown(now)) {
-    // The other job was added and ended during the encryption: a second one would repeat its work.
+    // The other job was added and finished during the encryption: a second one would repeat its work.
     await removeContent(made);
     return duplicateIfSame(queue, id, now, fingerprint);
   }
@@ -106,15 +106,15 @@ async function claim(
     await fingerprint.mustEqual(await queue.claim(id, share.queue, await fingerprint.whole()));
   } catch (error) {
     const isConflict = error instanceof SealdexError && error.code === 'IDEMPOTENCY_CONFLICT';
-    // The marker of a conflict belongs to the other request.
+    // In a conflict, the record belongs to the other request.
     await Promise.all([removeContent(made), isConflict ? undefined : leaveBacklog(queue, id, share, true)]);
     throw error;
   }
 }
 
 /**
- * Result of a request that added a job and was not the first to confirm it, or whose marker is gone.
- * @throws SealdexError `REDIS_FAILED` if the job is gone too: Redis was flushed or failed over in between. `duplicate` would lose
+ * Result of a request that added a job but did not confirm it first, or whose record is gone.
+ * @throws SealdexError `REDIS_FAILED` if the job is gone too: Redis was flushed or failed over meanwhile. `duplicate` would lose
  * the document; repeating the request queues it.
  */
 async function duplicateOfAdded(
@@ -132,7 +132,7 @@ async function duplicateOfAdded(
 
 const MAX_READS = 3;
 
-/** Whether no job needs this content: the job left the queue before it was read, and its content may have been another's. */
+/** Returns true if no job needs this content: the job left the queue before it was read, and may have had other content. */
 async function isUnneeded(queue: JobQueue, id: string, made: MadeJob): Promise<boolean> {
   for (let read = 0; read < MAX_READS; read++) {
     const standing = await queue.data(id);

@@ -1,5 +1,4 @@
-// One checked request into the queue: a reservation, the encrypted content if it has any, and the job.
-// Must not import documents code.
+// Enqueues one checked request: a reservation, the encrypted content if any, and the job. Must not import documents code.
 import { SealdexError } from '../runtime/errors.ts';
 import { newJobId } from '../jobs/jobs.ts';
 import { RETRY_AFTER_MS } from '../queue/backlog/redis-memory-limit.ts';
@@ -17,33 +16,37 @@ export async function prepare(
 ): Promise<PreparedRequest> {
   const owner = await tenants.get(request.tenant);
   await queue.refuseWhenFull();
-  // A file is never in the job.
+  // A file is never stored in the job.
   const inlineBytes = request.kind === 'upload' ? 0 : intake.inlineBytes;
   const bytes = estimateBytes('body' in request ? request.body.length : 0, inlineBytes);
   return { request, owner, share: { queue: queueOf(request.kind), tenant: request.tenant, bytes } };
 }
 
-/** One of the requested reservations. @throws SealdexError the error that was returned instead of it */
-export function stampAt(stamps: readonly (Reservation | SealdexError)[], index: number): Reservation {
-  const stamp = stamps[index];
-  if (stamp === undefined || stamp instanceof SealdexError) throw stamp ?? new SealdexError('INTERNAL');
-  return stamp;
+/** Returns one of the requested reservations. @throws SealdexError that was returned instead of it */
+export function reservationAt(reservations: readonly (Reservation | SealdexError)[], index: number): Reservation {
+  const reservation = reservations[index];
+  if (reservation === undefined || reservation instanceof SealdexError)
+    throw reservation ?? new SealdexError('INTERNAL');
+  return reservation;
 }
 
-/** `stamp` is called only for a request without an idempotency key: the key's marker has its own reservation. */
+/** Calls `reserve` only for a request without an idempotency key: the record of a key has its own reservation. */
 export async function enqueue(
   deps: EnqueueDeps,
   prepared: PreparedRequest,
-  stamp: () => Promise<Reservation>,
+  reserve: () => Promise<Reservation>,
 ): Promise<EnqueueResult> {
   const { idempotencyKey } = prepared.request;
   if (idempotencyKey !== undefined) return enqueueOnce(deps, prepared, idempotencyKey);
-  const job = { id: newJobId(), ...(await stamp()), hasMarker: false };
+  const job = { id: newJobId(), ...(await reserve()), hasMarker: false };
   await add(deps, prepared, job, await make(deps, prepared, job));
   return { status: 'queued', jobId: job.id, revision: job.revision };
 }
 
-/** What a caller gets. An unexpected error may quote content: only its name is kept. A Redis out of memory is a full queue. */
+/**
+ * Converts an error for the caller. An unexpected error may quote content: only its name is kept. A Redis out of memory is a full
+ * queue.
+ */
 export function asSealdexError(error: unknown): SealdexError {
   if (!(error instanceof SealdexError))
     return new SealdexError('INTERNAL', undefined, { reason: error instanceof Error ? error.name : typeof error });

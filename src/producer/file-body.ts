@@ -1,5 +1,4 @@
-// The bytes of an upload as its caller gives them: read once, counted, and never waited for without end.
-// Knows nothing of what becomes of them.
+// Bytes of an upload from its caller: read once, counted, and with time limits.
 import { Readable } from 'node:stream';
 import { isUint8Array } from 'node:util/types';
 import { withDeadline, type Clock } from '../runtime/clock.ts';
@@ -7,16 +6,16 @@ import { invalid } from '../documents/field.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { formatSize } from '../runtime/units.ts';
 
-/** Below the 20 s after which S3 gives up a request whose body stands still. */
+/** Less than the 20 s after which S3 ends a request whose body is idle. */
 const IDLE_MS = 15_000;
-/** A body that trickles holds its place in the queue, and a connection to S3. */
+/** A slow body holds a slot and a connection to S3. */
 const WHOLE_MS = 600_000;
 
-/** A file whose bytes are still to be read. */
+/** A file that is not read yet. */
 export interface FileBody {
-  /** Read once. @throws SealdexError `DOCUMENT_INVALID` with field `body` or `length`, `FILE_TOO_LARGE` */
+  /** Can be read once. @throws SealdexError `DOCUMENT_INVALID` with field `body` or `length`, `FILE_TOO_LARGE` */
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** Of a stream: how many bytes will come, if the caller told. */
+  /** Length of a stream in bytes, if the caller gave it. */
   readonly length: number | undefined;
   readonly bytesMax: number;
 }
@@ -25,7 +24,7 @@ const isEmpty = (): SealdexError => invalid('body', 'must not be empty');
 const tooLarge = (fileBytes: number): SealdexError =>
   new SealdexError('FILE_TOO_LARGE', `The file exceeds ${formatSize(fileBytes)}. Split it.`, { field: 'body' });
 
-/** @throws SealdexError as FileBody's chunks, for what is wrong already */
+/** @throws SealdexError as FileBody's chunks, for problems that are visible without reading */
 export function checkBody(body: unknown, length: unknown, fileBytes: number, clock: Clock): FileBody {
   const isLength = typeof length === 'number' && Number.isSafeInteger(length) && length >= 0;
   if (length !== undefined && !isLength) throw invalid('length', 'must be a whole number of bytes');
@@ -34,22 +33,22 @@ export function checkBody(body: unknown, length: unknown, fileBytes: number, clo
     if (body.byteLength > fileBytes) throw tooLarge(fileBytes);
     if (isLength && length !== body.byteLength) throw invalid('length', 'does not match the length of body');
     if (body.byteLength === 0) throw isEmpty();
-    // A copy: the caller may write over it while we wait.
+    // A copy: the caller may overwrite it meanwhile.
     const copy = Buffer.from(body);
     return { chunks: oneOf(copy), length: undefined, bytesMax: copy.length };
   }
   if (!(body instanceof Readable)) throw invalid('body', 'must be a Readable stream or a Uint8Array');
   if (length === 0) throw isEmpty();
-  // It may fail before anybody reads it; whoever reads it then is told.
+  // An error before the first read has no listener yet; the reader gets it later.
   body.on('error', () => {});
   const wanted = isLength ? length : undefined;
   return { chunks: readBody(body, wanted, fileBytes, clock), length: wanted, bytesMax: wanted ?? fileBytes };
 }
 
-/** Ends a stream that nobody will read on, whatever state it is in. */
+/** Ends an unread stream in any state. */
 export function discardBody(body: unknown): void {
   if (!(body instanceof Readable)) return;
-  // What it says of its end is nobody's business; without a listener it would end the process.
+  // The error of an unread stream is ignored; without a listener it would end the process.
   body.on('error', () => {});
   body.destroy();
 }
@@ -83,7 +82,7 @@ async function* readBody(
   if (bytes === 0) throw isEmpty();
 }
 
-/** The stream's own errors may quote content: they end here. */
+/** The stream's own errors may quote content, so they are not passed on. */
 async function nextOf(
   chunks: AsyncIterator<unknown>,
   waitMs: number,

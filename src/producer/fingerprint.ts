@@ -1,17 +1,17 @@
-// Request fingerprint: decides whether two requests with one idempotency key are the same request.
-// Covers job id, kind, document id, options and content. The job id keeps equal content of two tenants or keys from having one fingerprint.
+// Request fingerprints: decide whether two requests with one idempotency key are equal. They cover job id, kind, document id,
+// options and content. The job id gives equal content of two tenants or keys different fingerprints.
 import { isOtherRequest, type FingerprintHash } from '../intake/fingerprint-key.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { CheckedRequest, CheckedUpload } from './request.ts';
 
 export interface RequestFingerprint {
-  /** The request to go on with: reading the file of an upload also computes the fingerprint. */
+  /** The request to continue with: reading the file of an upload also computes the fingerprint. */
   readonly request: CheckedRequest;
-  /** Reads what was not read yet of a file. @throws SealdexError as FileBody's chunks */
+  /** Reads the rest of the file. @throws SealdexError as FileBody's chunks */
   whole(): Promise<string>;
   /**
-   * Compares with the fingerprint of an idempotency record; one without a fingerprint is from an older producer.
-   * @throws SealdexError `IDEMPOTENCY_CONFLICT` if it is that of another request; as `whole()`
+   * Compares with the fingerprint of an idempotency record. A record without a fingerprint is from an older producer.
+   * @throws SealdexError `IDEMPOTENCY_CONFLICT` if it belongs to another request; as `whole()`
    */
   mustEqual(recorded: string | undefined): Promise<void>;
 }
@@ -22,7 +22,7 @@ export function fingerprintOf(hash: FingerprintHash, jobId: string, request: Che
   length.writeUInt32BE(parts.length);
   hash.update(length);
   hash.update(parts);
-  // Last, so that its length need not be known.
+  // Last, since its length may be unknown.
   if (request.kind === 'index') hash.update(request.body);
   const hashed = request.kind === 'upload' ? hashedUpload(request, hash) : request;
   let digest: string | undefined;
@@ -40,7 +40,7 @@ export function fingerprintOf(hash: FingerprintHash, jobId: string, request: Che
   };
 }
 
-/** One array of fixed length for each kind, so that no two requests have the same JSON. */
+/** One array of fixed length per kind, so that two different requests never have the same JSON. */
 function partsOf(jobId: string, request: CheckedRequest): readonly unknown[] {
   const { kind, documentId } = request;
   if (kind === 'delete') return [1, jobId, kind, documentId];

@@ -1,5 +1,5 @@
-// The job of a checked request: encrypts its content, adds it to the queue, and removes what it made if the job is not needed.
-// Must not import documents code.
+// Creates the job of a checked request: encrypts its content, adds it to the queue, and removes the content if the job is not
+// needed. Must not import documents code.
 import { withAuditContext } from '../runtime/audit-log.ts';
 import type { FingerprintKey } from '../intake/fingerprint-key.ts';
 import { putContent, putFile, type ContentHeader, type IntakeDeps } from '../intake/intake.ts';
@@ -19,11 +19,11 @@ export interface EnqueueDeps {
   readonly fingerprintKey: FingerprintKey;
 }
 
-/** A request whose tenant exists, made while Redis had memory for it: it needs a reservation next. */
+/** A request that needs a reservation next: its tenant exists, and Redis had memory for it. */
 export interface PreparedRequest {
   readonly request: CheckedRequest;
   readonly owner: Tenant;
-  /** What it takes of its tenant's backlog. */
+  /** Its share of the tenant's backlog. */
   readonly share: ReservationRequest;
 }
 
@@ -35,14 +35,14 @@ export interface ReservedJob extends Reservation {
 /** A job that can be added to the queue. */
 export interface MadeJob {
   readonly data: DocumentJobData;
-  /** Removes the content that the job names from S3; only for a job that is not in the queue. */
+  /** Removes the job's content from S3. Only for a job that is not in the queue. */
   remove(): Promise<void>;
 }
 
-/** Only for content that no job names. The sweep removes it if this fails. */
+/** Only for content without a job. If it fails, the sweep removes the content. */
 export const removeContent = (made: MadeJob): Promise<void> => made.remove().catch(() => {});
 
-/** Only for a job that is certainly not in the queue. The next recount corrects the backlog if this fails. */
+/** Only for a job that is certainly not in the queue. If it fails, the next recount corrects the backlog. */
 export const leaveBacklog = (
   queue: JobQueue,
   id: string,
@@ -58,7 +58,7 @@ const identity = (data: DocumentJobData): string =>
 export const isSame = (standing: DocumentJobData, made: DocumentJobData): boolean =>
   identity(standing) === identity(made);
 
-/** Encrypts the content, if the job has any, and stores it where the job can name it. */
+/** Encrypts the content, if any, and stores it in the job or in S3. */
 export async function make(
   { intake, queue }: EnqueueDeps,
   { request, owner, share }: PreparedRequest,
@@ -98,9 +98,9 @@ export async function add(
   try {
     await queue.add(id, made.data, priority);
   } catch (error) {
-    // A lost connection leaves open whether the job is in the queue.
+    // After a lost connection, the job may or may not be in the queue.
     if (!isReplyError(error)) throw error;
-    // A first attempt whose response was lost may have added the job before this one was rejected.
+    // A first try whose response was lost may have added the job before this one was rejected.
     const standing = await queue.data(id);
     if (isOfDocument(standing) && isSame(standing, made.data)) return;
     await Promise.all([removeContent(made), leaveBacklog(queue, id, share, hasMarker)]);

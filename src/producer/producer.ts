@@ -1,12 +1,12 @@
-// The producer: what an indexing API calls to enqueue documents and to ask what became of them.
-// Content leaves it only encrypted: under the tenant's data key, or under the platform key while the tenant's is unusable.
-// Every answer comes within about a second, and a second more for each MB of content that is sent to S3.
+// Producer: enqueues documents and returns the status of jobs. Content leaves it only encrypted: under the tenant's data key, or
+// under the platform key while the tenant's key is unusable. Every call ends within about a second, plus one second per MB of
+// content that is sent to S3.
 import type { Clock } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
 import type { SealdexError } from '../runtime/errors.ts';
 import { enqueueBulk, type BulkResult } from './bulk.ts';
 import type { JobStatus } from '../queue/bull/job-lookup.ts';
-import { asSealdexError, enqueue, prepare, stampAt } from './enqueue.ts';
+import { asSealdexError, enqueue, prepare, reservationAt } from './enqueue.ts';
 import type { EnqueueResult } from './enqueue-once.ts';
 import type { EnqueueDeps } from './make-job.ts';
 import { checkDelete, checkRequest, type CheckedRequest, type DeleteRequest, type IndexRequest } from './request.ts';
@@ -20,49 +20,46 @@ export type { UploadRequest } from './upload.ts';
 /** Enqueues documents, deletions and files, and returns the status of jobs. Disposing of it closes its connections. */
 export interface Producer extends AsyncDisposable {
   /**
-   * Checks, encrypts and queues one document. While the tenant's KMS key is unusable or the tenant is paused, the content
-   * waits under the platform key, and the job is parked. Repeat the call with the same `idempotencyKey` when it fails:
-   * whatever the failed call did, there is one job.
-   * @throws SealdexError, nothing being queued then but for `REDIS_FAILED`, which may have lost the answer only:
-   * - `DOCUMENT_INVALID` with `field` when the request has a fault; `TENANT_UNKNOWN`, `TENANT_KEY_INVALID`
-   * - `IDEMPOTENCY_CONFLICT` when the idempotency key was used for a different request, whose job stays as it is
-   * - `KEY_...` or `TENANT_PAUSED` with `since` when the tenant's `whenKeyShut` is `refuse`, or when the operator has
-   *   blocked the platform key for it; otherwise never
-   * - `GATE_UNKNOWN` when whether the key may be used could not be read from Redis for 5 s
-   * - `PLATFORM_...` when our own credentials, platform key, bucket or the tenant's file are at fault
-   * - `KMS_...`, `STORE_FAILED`, `REDIS_FAILED` within about a second of an outage, and up to a second more for each MB
-   *   while large content is sent to S3; `CLOCK_SKEW`
-   * - `TENANT_BACKLOG_FULL` and `QUEUE_FULL` with `retryAfterMs` when the tenant has as many jobs waiting, parked and dead
-   *   as it may have, or Redis is three quarters full
+   * Checks, encrypts and queues one document. While the tenant's KMS key is unusable or the tenant is paused, the content waits
+   * under the platform key, and the job is parked. Retry failed calls with the same `idempotencyKey`: at most one job is created.
+   * @throws SealdexError. Nothing is queued then, except for `REDIS_FAILED`, where only the response may be lost:
+   * - `DOCUMENT_INVALID` with `field` if the request is invalid; `TENANT_UNKNOWN`, `TENANT_KEY_INVALID`
+   * - `IDEMPOTENCY_CONFLICT` if the idempotency key was used for a different request, whose job is unchanged
+   * - `KEY_...` or `TENANT_PAUSED` with `since` only if the tenant's `whenKeyShut` is `refuse`, or if an operator blocked the
+   *   platform key for it
+   * - `GATE_UNKNOWN` if the gate could not be read from Redis for 5 s
+   * - `PLATFORM_...` if the credentials, platform key, bucket or the tenant's file cannot be used
+   * - `KMS_...`, `STORE_FAILED`, `REDIS_FAILED` within about a second of an outage, plus one second per MB while large content is
+   *   sent to S3; `CLOCK_SKEW`
+   * - `TENANT_BACKLOG_FULL` and `QUEUE_FULL` with `retryAfterMs` if the tenant has reached its limit of waiting, parked and dead
+   *   jobs, or Redis has used 75% of its memory
    */
   enqueueIndex(request: IndexRequest): Promise<EnqueueResult>;
   /**
-   * One result or error per request, in their order; a faulty one leaves the others alone. At most 100,000; of two
-   * requests for one document the later wins. After 16 failures in a row by an outage or for want of room the rest is
-   * not tried: of a tenant, or of all when several tenants met it; its requests get the error that the others got.
-   * @throws SealdexError `DOCUMENT_INVALID` when `requests` is no such array
+   * Returns one result or error per request, in their order; an invalid one does not affect the others. At most 100,000; of two
+   * requests for one document, the later wins. After 16 failures in a row by an outage or a full queue, the rest is skipped: of
+   * one tenant, or of all if several tenants failed. Skipped requests get the error of the others.
+   * @throws SealdexError `DOCUMENT_INVALID` if `requests` is not such an array
    */
   enqueueIndexBulk(requests: readonly IndexRequest[]): Promise<(EnqueueResult | SealdexError)[]>;
   /**
-   * Queues the deletion of a document, whether it exists or not. It wins over every job for the document that was enqueued
-   * before it, however late that one runs; a document that is enqueued after it is a new one. Does not
-   * need the tenant's KMS key.
+   * Queues the deletion of a document, even if it does not exist. It supersedes every job for the document that was enqueued
+   * before, even if that job runs later; a document that is enqueued afterwards is stored. Does not need the tenant's KMS key.
    * @throws SealdexError as `enqueueIndex`, but never `KEY_...`, `TENANT_PAUSED` or `GATE_UNKNOWN`, and `KMS_...` only with an
    * idempotency key
    */
   enqueueDelete(request: DeleteRequest): Promise<EnqueueResult>;
   /**
-   * Encrypts and queues one file. A stream is sent on as it comes when `length` is given, and held in memory, encrypted,
-   * when not; it is destroyed when the request is refused. A request with a known idempotency key is read too, to compare its
-   * file with the first one. The answer comes when the stream has ended; a stream may stand still for 15 s, and take 10
-   * minutes.
+   * Encrypts and queues one file. With `length`, a stream is sent as it arrives; without, it is held in memory, encrypted. It is
+   * destroyed if the request is rejected. With a known idempotency key, the file is read too and compared with the first one.
+   * Resolves after the end of the stream, which may be idle for 15 s and take 10 minutes.
    * @throws SealdexError as `enqueueIndex`, and
-   * - `FILE_TOO_LARGE` with field `body`, at once by `length`, else when so much was read
-   * - `DOCUMENT_INVALID` with field `body` when it is empty, fails or stands still, with field `length` when another number
-   *   of bytes came
+   * - `FILE_TOO_LARGE` with field `body`: immediately with `length`, otherwise when the limit is exceeded
+   * - `DOCUMENT_INVALID` with field `body` if the stream is empty, fails or stalls; with field `length` if the number of bytes
+   *   differs
    */
   enqueueUpload(request: UploadRequest): Promise<EnqueueResult>;
-  /** What became of a job: `unknown` for one that never was or that ended more than an hour (a setting) ago. */
+  /** Returns the status of a job: `unknown` if it never existed or finished more than an hour (a setting) ago. */
   status(jobId: string): Promise<JobStatus>;
 }
 
@@ -78,7 +75,7 @@ export function createProducerFrom(deps: ProducerDeps): Omit<Producer, typeof Sy
     try {
       checked = check();
       const prepared = await prepare(deps, checked);
-      return await enqueue(deps, prepared, async () => stampAt(await queue.reserve([prepared.share]), 0));
+      return await enqueue(deps, prepared, async () => reservationAt(await queue.reserve([prepared.share]), 0));
     } catch (error) {
       throw asSealdexError(error);
     } finally {

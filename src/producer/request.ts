@@ -1,5 +1,5 @@
-// A request to enqueue, as a caller gave it -> checked, its document as bytes. The first look at foreign data: getters may
-// throw, proxies may lie, so everything is read once and copied. Stores nothing and asks nobody.
+// Checks requests to enqueue, and converts the document to bytes. Input is untrusted: getters may throw and proxies may change,
+// so everything is read once and copied. Stores nothing and makes no calls.
 import { checkDocumentId, parseDocument, type DocumentLimits, type IndexDocument } from '../documents/shapes.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { ContentHeader } from '../intake/intake.ts';
@@ -15,8 +15,8 @@ export interface IndexRequest {
   /** A structured or core document (`IndexDocument`); checked before anything is stored. */
   readonly document: unknown;
   /**
-   * The same request with the same key is one job for 24 hours (a setting), within a tenant and corpus; another request with
-   * the key is `IDEMPOTENCY_CONFLICT`. 1 to 256 UTF-16 units.
+   * Within a tenant and corpus, the same request with the same key is one job for 24 hours (a setting). Another request with the
+   * key is `IDEMPOTENCY_CONFLICT`. 1 to 256 UTF-16 units.
    */
   readonly idempotencyKey?: string | undefined;
   /**
@@ -32,9 +32,9 @@ export interface DeleteRequest {
   readonly tenant: string;
   /** Name of the corpus. */
   readonly corpus: string;
-  /** Id of the document; it need not exist. */
+  /** Id of the document, which may not exist. */
   readonly id: string;
-  /** As of an index request; the same key for the two is two jobs. */
+  /** As in an index request; index and delete requests do not share keys. */
   readonly idempotencyKey?: string | undefined;
 }
 
@@ -45,7 +45,7 @@ interface Checked {
   readonly idempotencyKey: string | undefined;
 }
 
-/** An index request without a fault. Holds all that goes on from here; the caller's object is not looked at again. */
+/** A valid index request. Contains everything that later steps need; the caller's object is not read again. */
 export interface CheckedIndex extends Checked {
   readonly kind: 'index';
   readonly ifExists: 'replace' | 'reject';
@@ -60,10 +60,10 @@ export interface CheckedDelete extends Checked {
 export interface CheckedUpload extends Checked {
   readonly kind: 'upload';
   readonly ifExists: 'replace' | 'reject';
-  /** What the caller says of the file. */
+  /** Request fields of the file. */
   readonly about: Pick<ContentHeader, 'filename' | 'contentType' | 'metadata' | 'chunkingStrategy'>;
   readonly file: FileBody;
-  /** Ends the caller's stream; one that was read to its end does not notice. */
+  /** Ends the caller's stream; no effect if it was read to its end. */
   discard(): void;
 }
 
@@ -75,7 +75,7 @@ const IDEMPOTENCY_KEY_UNITS = 256;
 
 const bytesOf = (document: IndexDocument): Buffer => Buffer.from(JSON.stringify(document));
 
-/** @throws SealdexError `DOCUMENT_INVALID` with `field`: a path in the document, or a field of the request. */
+/** @throws SealdexError `DOCUMENT_INVALID` with `field`: a path in the document, or a field of the request */
 export function checkRequest(input: unknown, limits: DocumentLimits): CheckedIndex {
   const {
     tenant,
@@ -96,7 +96,7 @@ export function checkRequest(input: unknown, limits: DocumentLimits): CheckedInd
   };
 }
 
-/** @throws SealdexError `DOCUMENT_INVALID` with `field`: a field of the request. */
+/** @throws SealdexError `DOCUMENT_INVALID` with `field`: a field of the request */
 export function checkDelete(input: unknown): CheckedDelete {
   const { tenant, corpus, id, idempotencyKey } = readable('request', () => fieldsOf(input, DELETE_FIELDS));
   return {
@@ -114,7 +114,7 @@ const nameable = (key: string): boolean => /^[A-Za-z0-9_.-]{1,64}$/.test(key);
 export const invalid = (field: string, rule: string): SealdexError =>
   new SealdexError('DOCUMENT_INVALID', `${field} ${rule}.`, { field });
 
-/** Each of the request's fields, read once. */
+/** The fields of the request, each read once. */
 export function fieldsOf<Name extends string>(
   input: unknown,
   names: readonly Name[],
@@ -124,7 +124,7 @@ export function fieldsOf<Name extends string>(
     throw invalid('request', `must be an object with ${first}, ${second} and ${third}`);
   }
   for (const key of Object.keys(input)) {
-    // A misspelt idempotencyKey that is passed over would be noticed when it is too late.
+    // An ignored typo in idempotencyKey would be noticed too late.
     if (!(names as readonly string[]).includes(key))
       throw invalid(nameable(key) ? key : 'request', 'is not a known request field; remove it');
   }
@@ -132,7 +132,7 @@ export function fieldsOf<Name extends string>(
   return Object.fromEntries(names.map((name) => [name, given[name]])) as typeof given;
 }
 
-/** What a caller's getter or proxy throws is the caller's, and may quote content: it ends here. */
+/** Errors of a caller's getter or proxy may quote content, so they are not passed on. */
 export function readable<T>(field: string, read: () => T): T {
   try {
     return read();

@@ -1,4 +1,4 @@
-// A request to upload a file, as a caller gave it -> checked. As request.ts, for files: their bytes are file-body.ts' business.
+// Checks requests to upload a file, like request.ts. Reading the bytes is part of file-body.ts.
 import type { Readable } from 'node:stream';
 import type { Clock } from '../runtime/clock.ts';
 import { checkFileFacts, type FileFacts } from '../documents/file.ts';
@@ -30,7 +30,7 @@ export interface UploadRequest {
   readonly chunkingStrategy?: ChunkingStrategy | undefined;
   /** As in an index request. */
   readonly ifExists?: 'replace' | 'reject' | undefined;
-  /** As of an index request; the same key for the two is two jobs. */
+  /** As in an index request; index and upload requests do not share keys. */
   readonly idempotencyKey?: string | undefined;
 }
 
@@ -52,7 +52,7 @@ const FIELDS = [
   'idempotencyKey',
 ] as const;
 
-/** Copies of what may have any shape within the limits of a document. */
+/** Copies of free-form fields, within the limits of a document. */
 const checkExtras = (
   { metadata, chunkingStrategy }: { readonly metadata?: unknown; readonly chunkingStrategy?: unknown },
   limits: DocumentLimits,
@@ -61,7 +61,7 @@ const checkExtras = (
   ...inOurName(() => readable('chunking_strategy', () => checkFileFacts({ chunkingStrategy }, limits))),
 });
 
-/** A stream in a faulty request is destroyed. @throws SealdexError `DOCUMENT_INVALID` and `FILE_TOO_LARGE`, with `field` */
+/** Destroys the stream of an invalid request. @throws SealdexError `DOCUMENT_INVALID` and `FILE_TOO_LARGE`, with `field` */
 export function checkUpload(input: unknown, limits: UploadLimits, clock: Clock): CheckedUpload {
   let body: unknown;
   try {
@@ -93,7 +93,7 @@ function checkContentType(type: unknown): { contentType?: string } {
   throw invalid('contentType', 'must be 1 to 255 printable ASCII characters');
 }
 
-/** A fault in what the API calls `chunking_strategy`, under the name that it has here. */
+/** Renames `chunking_strategy` of the API in errors to the name used here. */
 function inOurName<T>(check: () => T): T {
   try {
     return check();

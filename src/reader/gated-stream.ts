@@ -1,12 +1,14 @@
-// Reading that ends when a gate shuts, the tenant's or that of the key which the object is under: what was opened before is
-// not read on. Knows neither records nor the envelope.
+// Gated streams: end when the gate of the tenant's key, or of the object's key, shuts. Import no record or envelope code.
 import type { DataKey } from '../keys/data-key.ts';
 import { unwrapFor, type NamedKey } from '../keys/unwrap.ts';
 import type { GateOwner } from '../parking/gate.ts';
 import type { Tenant } from '../tenants/tenants.ts';
 import type { ReaderDeps } from './resolve-document.ts';
 
-/** Nothing to wait for but where the gates have to be looked at first. @throws SealdexError the gate's refusal, either way */
+/**
+ * Returns a promise only if the gates must be read first. @throws SealdexError that shut the gate, synchronously or as a
+ * rejection
+ */
 export type EnsureOpen = () => Promise<void> | undefined;
 
 export interface GateSession {
@@ -14,7 +16,7 @@ export interface GateSession {
   readonly unwrap: (named: NamedKey) => Promise<DataKey>;
 }
 
-/** For the reading of one object: until a move to another key ends, objects are under a former one, which has a gate of its own. */
+/** For one object. Until re-encryption ends, objects are encrypted under a former key, which has a gate of its own. */
 export function watchGates({ gates, ring }: Pick<ReaderDeps, 'gates' | 'ring'>, owner: Tenant): GateSession {
   let former: GateOwner | undefined;
   const refuse = (): undefined => {
@@ -23,7 +25,7 @@ export function watchGates({ gates, ring }: Pick<ReaderDeps, 'gates' | 'ring'>, 
   };
   const unwrap = unwrapFor(ring, owner);
   return {
-    // Whose process stood still between two parts has not looked either, and what is half read cannot be read on later.
+    // After a freeze, the gates must be read again. If that fails, reading ends, since a partial read cannot be resumed.
     refuse: () => gates.refresh()?.then(refuse, refuse) ?? refuse(),
     async unwrap(named) {
       const key = await unwrap(named);
@@ -33,7 +35,7 @@ export function watchGates({ gates, ring }: Pick<ReaderDeps, 'gates' | 'ring'>, 
   };
 }
 
-/** An object's bytes as they come in, none after the gate has shut: what waits for S3 may wait long. */
+/** The bytes of an object as they arrive, none after the gate has shut. */
 export async function* gatedBytes(body: AsyncIterable<Uint8Array>, refuse: EnsureOpen): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) {
     const looking = refuse();
@@ -42,7 +44,9 @@ export async function* gatedBytes(body: AsyncIterable<Uint8Array>, refuse: Ensur
   }
 }
 
-/** Hands on one by one what is asked for, though more of it may have been decrypted. Closes at its end by an error, and when left. */
+/**
+ * Returns items one at a time, even if more are decrypted already. Closes the reading after an error and when the consumer stops.
+ */
 export function gatedItems<T>(
   items: AsyncIterator<T>,
   refuse: EnsureOpen,

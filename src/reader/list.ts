@@ -1,4 +1,4 @@
-// A page of a corpus: what its objects say of themselves, and on request what their records say.
+// Pages of a corpus: the metadata of its objects, and on request the heads of their records.
 import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
 import { getDocument, headDocument, listDocuments, type DocumentPlace } from '../store/documents.ts';
@@ -40,7 +40,7 @@ export interface ListedDocument {
 
 const LIST_CONCURRENCY = 8;
 const MAX_LIMIT = 1000;
-/** S3's own limit for a key. */
+/** S3's limit for a key. */
 const AFTER_CHARACTERS = 1024;
 
 /** @throws SealdexError as `Reader.list` */
@@ -50,13 +50,13 @@ export async function listPage(
 ): Promise<{ documents: ListedDocument[]; next?: string }> {
   const { tenant, corpus, after, limit, metadata } = checkList(request);
   const owner = await deps.tenants.get(tenant);
-  const look = metadata ? describe : glance;
+  const describeOne = metadata ? describe : glance;
   const page = await listDocuments(deps.store, { tenant, corpus, limit, ...(after === undefined ? {} : { after }) });
   const documents: ListedDocument[] = [];
   for (let from = 0; from < page.objects.length; from += LIST_CONCURRENCY) {
     const some = page.objects.slice(from, from + LIST_CONCURRENCY);
-    const looks = some.map(({ object }) => look(deps, owner, { tenant, corpus, object }));
-    documents.push(...(await allOf(looks)).filter((fact) => fact !== undefined));
+    const entries = some.map(({ object }) => describeOne(deps, owner, { tenant, corpus, object }));
+    documents.push(...(await allOf(entries)).filter((fact) => fact !== undefined));
   }
   return { documents, ...(page.next === undefined ? {} : { next: page.next }) };
 }
@@ -77,7 +77,7 @@ function checkList(request: unknown) {
   return { tenant, corpus, after, limit, metadata };
 }
 
-/** Every result, or the first error once nothing is under way any more. */
+/** Returns every result, or throws the first error after all have ended. */
 async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {
   await Promise.allSettled(work);
   return Promise.all(work);
@@ -88,7 +88,7 @@ const listedOf = (object: string, facts: ObjectFacts): ListedDocument => {
   return { object, revision, bytes: facts.bytes, isDeleted };
 };
 
-/** undefined: removed between the listing and the look. */
+/** Undefined if the object was removed after the listing. */
 async function glance(
   { store }: ReaderDeps,
   _owner: Tenant,
@@ -98,7 +98,7 @@ async function glance(
   return facts && listedOf(place.object, facts);
 }
 
-/** As glance(), with the head of the record, or the code that says why there is none. */
+/** As glance(), with the head of the record, or the code of the error. */
 async function describe(deps: ReaderDeps, owner: Tenant, place: DocumentPlace): Promise<ListedDocument | undefined> {
   const refusal = deps.gates.refusal(owner);
   if (refusal?.code === 'GATE_UNKNOWN') throw refusal;
@@ -118,7 +118,7 @@ async function describe(deps: ReaderDeps, owner: Tenant, place: DocumentPlace): 
     await close();
     return { ...listed, document: head };
   } catch (error) {
-    // An outage says nothing of this document: the page is asked for again.
+    // An outage is not specific to this document: the page must be requested again.
     const disposition = error instanceof SealdexError ? dispositionOf(error.code).disposition : 'retry';
     if (!(error instanceof SealdexError) || disposition === 'retry' || disposition === 'pause') throw error;
     return { ...listed, code: error.code };

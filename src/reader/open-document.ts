@@ -1,4 +1,4 @@
-// One stored document, decrypted: its record, compared with the name that it stands under.
+// Opens one stored document: decrypts its record and compares it with the object's name.
 import { readRecord, type RecordHead, type RecordItem } from '../documents/record.ts';
 import { decryptStream } from '../envelope/message.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -13,19 +13,19 @@ import { gatedBytes, gatedItems, watchGates } from './gated-stream.ts';
 /** The document without its parts, tables and images. */
 export type DocumentHead = RecordHead;
 
-/** A document that is being read. Disposing of it closes its connection. */
+/** A document being read. Disposing of it closes its connection. */
 export interface OpenDocument extends AsyncDisposable {
   /** Head of the document. */
   readonly document: DocumentHead;
   /**
-   * Parts, then tables, then images, in the record's order, each decrypted when it is asked for. Read it to the end, or
-   * leave the loop, or dispose of the document: until then it holds a connection. A truncated or changed object is found
-   * where the fault is, so what came before it must not be taken for the whole; and so is a gate that shuts meanwhile.
+   * Parts, then tables, then images, in the record's order, each decrypted on demand. Read it to the end, leave the loop, or
+   * dispose of the document: until then it holds a connection. A truncated or modified object, or a gate that shuts meanwhile, is
+   * only detected at that point. Items before it must not be taken for the whole document.
    */
   readonly parts: AsyncIterable<RecordItem>;
 }
 
-/** A record that is being read, and the way to let go of its connection, in any state and twice. */
+/** A record being read. `close` releases its connection, in any state; it may be called twice. */
 export interface Reading {
   readonly head: DocumentHead;
   readonly parts: AsyncIterable<RecordItem>;
@@ -53,7 +53,7 @@ const isRecordOf = (head: RecordHead, place: DocumentPlace, stored: StoredObject
   objectName(head.id) === place.object &&
   head.revision === stateOf(stored).revision;
 
-/** Decrypts as far as the record's first line and compares it with the object's name. */
+/** Decrypts the record's first line and compares it with the object's name. */
 export async function openObject(
   deps: ReaderDeps,
   owner: Tenant,
@@ -65,7 +65,7 @@ export async function openObject(
     const bytes = gatedBytes(stored.body, refuse);
     const record = await readRecord(decryptStream(bytes, unwrap));
     const close = async (): Promise<void> => {
-      // First: an item that is waited for would hold close() up for as long as S3 is silent.
+      // First: otherwise close() would wait for an item as long as S3 is silent.
       stored.discard();
       await record.close();
     };

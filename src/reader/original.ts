@@ -1,4 +1,4 @@
-// The file that a document was made of, decrypted, for tenants that keep them.
+// Opens the original file of a document and decrypts it.
 import { readOriginal, type OriginalHead as KeptHead, type OriginalReading } from '../documents/original.ts';
 import { decryptStream } from '../envelope/message.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -12,7 +12,7 @@ import { gatedBytes, gatedItems, watchGates, type EnsureOpen } from './gated-str
 /** File name, detected MIME type, size in bytes, and revision of the document. */
 export type OriginalHead = Pick<KeptHead, 'filename' | 'contentType' | 'bytes' | 'revision'>;
 
-/** An original file that is being read. Disposing of it closes its connection. */
+/** An original file being read. Disposing of it closes its connection. */
 export interface OpenOriginal extends AsyncDisposable {
   /** Name, type and size of the file. */
   readonly original: OriginalHead;
@@ -29,7 +29,7 @@ const isOf = ({ head }: OriginalReading, place: DocumentPlace, revision: number)
 /** @throws SealdexError as `Reader.original` */
 export async function openOriginal(deps: ReaderDeps, name: DocumentName): Promise<OpenOriginal> {
   const { owner, place, minRevision } = await findPlace(deps, name);
-  // A document that was replaced or deleted takes its original with it, but not in the same moment.
+  // The original of a replaced or deleted document is removed a moment later.
   const document = await headDocument(deps.store, place);
   if (document) refuseOlder(document, minRevision);
   const stored = document && !stateOf(document).isDeleted ? await getOriginal(deps.store, place) : undefined;

@@ -1,5 +1,4 @@
-// What every question of a reader begins with: a name that is checked, its tenant, and the tenant's gate.
-// Nothing of what is read then.
+// First step of every read: checks the name, then resolves its tenant and the tenant's gate.
 import { checkDocumentId } from '../documents/shapes.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
@@ -32,11 +31,11 @@ export interface ReaderDeps {
   readonly gates: Pick<Gates, 'refusal' | 'refresh'>;
 }
 
-/** What is no object at all has none of the fields: then the first of them is named as missing. */
+/** The fields of the input. A non-object has none, so its first field is reported as missing. */
 export const fieldsOf = (input: unknown): Readonly<Record<string, unknown>> =>
   typeof input === 'object' && input !== null ? (input as Record<string, unknown>) : {};
 
-/** @throws SealdexError `DOCUMENT_INVALID` with `field`, `TENANT_UNKNOWN`, the gate's refusal */
+/** @throws SealdexError `DOCUMENT_INVALID` with `field`, `TENANT_UNKNOWN`, the error that shut the gate */
 export async function findPlace(
   { tenants, gates }: ReaderDeps,
   name: DocumentName,
@@ -54,7 +53,7 @@ export async function findPlace(
   return { owner, place, minRevision: minRevision as number };
 }
 
-/** @throws SealdexError `OBJECT_MISMATCH` for what is older than the caller knows it to have been */
+/** @throws SealdexError `OBJECT_MISMATCH` if the stored document is older than `minRevision` */
 export function refuseOlder(stored: ObjectFacts, minRevision: number): void {
   if (stateOf(stored).revision >= minRevision) return;
   throw new SealdexError('OBJECT_MISMATCH', undefined, { reason: 'older' });

@@ -1,4 +1,4 @@
-// A change of a tenant's file, put on the audit log with what it came to.
+// Records a change of a tenant's file in the audit log, with its result.
 import type { AuditEvent, AuditLog } from '../runtime/audit-log.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { TenantChange } from './merge.ts';
@@ -14,7 +14,7 @@ const operationOf = ({ key, paused, blocked, deleted }: TenantChange): string =>
 const keyOf = ({ key, kmsKeyArn, blocked }: TenantChange): string | undefined =>
   key?.entry.to ?? kmsKeyArn ?? blocked?.arn;
 
-/** What is to be different, without the reasons that people wrote. */
+/** The new values, without the reasons that operators wrote. */
 const settingsOf = ({ plan, whenKeyShut, keepOriginals, key }: TenantChange): AuditEvent['settings'] => {
   const settings = {
     ...(plan === undefined ? {} : { plan }),

@@ -1,4 +1,4 @@
-// The port that announces changed tenants to all processes, and its adapter, a channel in Redis.
+// Port that announces changed tenants to all processes, and its adapter, a channel in Redis.
 import { withDeadline, type Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { runCommand, redisKeys, type Redis } from '../runtime/redis.ts';
@@ -6,19 +6,19 @@ import { runCommand, redisKeys, type Redis } from '../runtime/redis.ts';
 const SUBSCRIBE_MS = 10_000;
 
 interface Subscription {
-  /** Whether a change would be received now. While it would not, nothing may be cached. */
+  /** True if a change would be received now. Otherwise nothing may be cached. */
   isOn(): boolean;
   stop(): void;
 }
 
 export interface TenantChangeListener {
   readonly onChange: (tenant: string) => void;
-  /** Changes may have been missed: each time that a subscription begins or ends. */
+  /** Changes may have been missed: called each time a subscription starts or ends. */
   readonly onGap: () => void;
 }
 
 export interface TenantChanges {
-  /** Announces a change to all processes, this one included. @throws SealdexError `REDIS_FAILED` */
+  /** Announces a change to all processes, including this one. @throws SealdexError `REDIS_FAILED` */
   publish(tenant: string): Promise<void>;
   /** Resolves when changes are received. @throws SealdexError `REDIS_FAILED` */
   subscribe(listener: TenantChangeListener): Promise<Subscription>;
@@ -42,7 +42,7 @@ export function createTenantChanges({ redis, subscriber, queue, clock }: TenantC
   };
 }
 
-/** What was published while the connection was lost is not delivered later. */
+/** Changes published while the connection is lost are not delivered later. */
 async function subscribeTo(
   channel: string,
   subscriber: Redis,
@@ -62,12 +62,12 @@ async function subscribeTo(
   const subscribe = async (): Promise<void> => {
     const mine = connection;
     await runCommand(subscriber.subscribe(channel));
-    // Changes are received from the answer on, not from the connection on.
+    // Changes are received from the response on, not from the connection on.
     if (mine !== connection) return;
     isOn = true;
     onGap();
   };
-  // A subscription that fails here ended with its connection: the next one tries again.
+  // A subscription that fails here ended with its connection: the next connection tries again.
   const onReady = (): void => void subscribe().catch(() => {});
   const stop = (): void => {
     subscriber.off('message', onMessage).off('close', onClose).off('ready', onReady);

@@ -1,5 +1,5 @@
-// A tenant's file: how it is read, and how it is written without losing anybody's change.
-// What it says after a change is merge.ts' business; caching, and telling others of a change, tenants.ts'.
+// Tenant files: read, and written without losing concurrent changes. The content after a change is defined in merge.ts;
+// tenants.ts caches files and announces changes.
 import { SealdexError } from '../runtime/errors.ts';
 import { isRefusal, type Store } from '../store/store.ts';
 import { readTenantFile, TENANT_FILE_BYTES, writeTenantFile } from '../store/tenants.ts';
@@ -41,7 +41,7 @@ function parseJson(bytes: Buffer): unknown {
   }
 }
 
-/** Reads, merges and writes again until nobody wrote in between. */
+/** Reads, merges and writes until there is no concurrent write. */
 export async function putTenantFile(
   store: Store,
   tenant: string,
@@ -50,7 +50,7 @@ export async function putTenantFile(
   let made: Buffer | undefined;
   for (let round = 0; round < MERGE_ROUNDS; round++) {
     const loaded = await loadTenantFile(store, tenant);
-    // The answer to our own write was lost.
+    // The response to this process's own write was lost.
     if (loaded && made?.equals(loaded.bytes)) return { made: true, file: loaded.file };
     if (loaded && isAlreadyApplied(loaded.file, change)) return { made: false, file: loaded.file };
     const file = merge(tenant, loaded?.file, change);

@@ -1,17 +1,17 @@
-// Another KMS key in a tenant's file: what it says then, and when the change is refused. The former ones are kept, since
-// documents and content are under them. Whether the new key can be used is not asked here.
+// Change of the KMS key in a tenant's file: its new content, and the checks. Former keys are kept, since documents and content
+// are encrypted under them. Does not test the new key.
 import { SealdexError } from '../runtime/errors.ts';
 import { PLATFORM } from '../runtime/names.ts';
 import type { KeyChangeEntry, TenantFile } from './shape.ts';
 
-/** A change that was decided on: what it goes from is compared with what stands there when it is written. */
+/** A requested change. Its old value is compared with the file when it is written. */
 export interface KeyChange {
   readonly entry: KeyChangeEntry;
-  /** The KMS keys that serve a tenant without one of its own: they become former ones of a tenant that gets one. */
+  /** The KMS keys of tenants without one of their own: they become former keys of a tenant that gets its own. */
   readonly platformArns: ReadonlySet<string>;
 }
 
-/** The newest are kept. */
+/** Number of newest entries to keep. */
 const HISTORY_KEPT = 1000;
 
 export const keyIn = ({ kmsKeyArn }: TenantFile): string => kmsKeyArn ?? PLATFORM;
@@ -19,14 +19,14 @@ export const keyIn = ({ kmsKeyArn }: TenantFile): string => kmsKeyArn ?? PLATFOR
 export const hasChanged = ({ history }: TenantFile, { entry }: KeyChange): boolean =>
   history.some((one) => (one as Partial<KeyChangeEntry> | null)?.id === entry.id);
 
-/** The change that led to the key that the file says. */
+/** The change that set the current key. */
 export function lastChange(file: TenantFile): KeyChangeEntry | undefined {
   const isChange = (one: unknown): one is KeyChangeEntry => (one as Partial<KeyChangeEntry> | null)?.change === 'key';
   const last = file.history.findLast(isChange);
   return last?.to === keyIn(file) ? last : undefined;
 }
 
-/** @throws SealdexError `TENANT_CHANGED` when the key was changed meanwhile, `TENANT_KEY_INVALID` */
+/** @throws SealdexError `TENANT_CHANGED` if the key was changed concurrently, `TENANT_KEY_INVALID` */
 export function withKey(file: TenantFile, { entry, platformArns }: KeyChange): TenantFile {
   const { kmsKeyArn, ...rest } = file;
   const { tenant, plan } = file;

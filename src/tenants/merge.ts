@@ -1,4 +1,4 @@
-// What a tenant's file says after a change. Reading and writing files is file.ts' business.
+// Content of a tenant's file after a change. file.ts reads and writes files.
 import { SealdexError } from '../runtime/errors.ts';
 import type { Plan } from '../runtime/names.ts';
 import { isKeyArn } from '../runtime/key-arn.ts';
@@ -12,9 +12,9 @@ export interface TenantChange {
   readonly plan?: Plan;
   /** ARN of the tenant's own KMS key; only for a new tenant. */
   readonly kmsKeyArn?: string;
-  /** @internal Entry of the key in the history: who gave it, and when. */
+  /** @internal Entry of the key in the history: its author and time. */
   readonly keyEntry?: KeyChangeEntry;
-  /** @internal Another KMS key for a tenant that exists. */
+  /** @internal New KMS key for an existing tenant. */
   readonly key?: KeyChange;
   /** Effect on content that arrives while the KMS key is unusable: it waits under the platform key, or is rejected. */
   readonly whenKeyShut?: TenantFile['whenKeyShut'];
@@ -28,14 +28,14 @@ export interface TenantChange {
   readonly deleted?: TenantDeletion;
 }
 
-/** Old jobs, messages and backups name the tenant that had the name: a new one would answer for them. */
+/** Old jobs, messages and backups contain the name of the former tenant: a new tenant would get access to them. */
 const isGone = ({ at }: TenantDeletion, tenant: string): SealdexError =>
   new SealdexError(
     'TENANT_UNKNOWN',
     `Tenant ${tenant} was deleted at ${new Date(at).toISOString()}; its name cannot be reused. To delete remaining data: sealdex tenants delete ${tenant}`,
   );
 
-/** The file after the change; what the change does not name stays, fields that we do not know included. */
+/** Returns the file after the change. All other fields are kept, including unknown ones. */
 export function merge(tenant: string, file: TenantFile | undefined, change: TenantChange): TenantFile {
   if (change.deleted) return asDeleted(tenant, file, change.deleted);
   if (file?.deleted) throw isGone(file.deleted, tenant);
@@ -61,11 +61,11 @@ export function merge(tenant: string, file: TenantFile | undefined, change: Tena
   return change.key ? withKey(after, change.key) : after;
 }
 
-/** Whether the change stands in the file already: the answer to its own write was lost, or a deletion goes on. */
+/** Returns true if the file already contains the change: the response to a write was lost, or a deletion is repeated. */
 export const isAlreadyApplied = (file: TenantFile, { key, deleted }: TenantChange): boolean =>
   (deleted !== undefined && file.deleted !== undefined) || (key !== undefined && hasChanged(file, key));
 
-/** All else stays: its KMS keys are not to serve another tenant unnoticed. */
+/** All other fields are kept: the KMS keys must not serve another tenant unnoticed. */
 function asDeleted(tenant: string, file: TenantFile | undefined, deleted: TenantDeletion): TenantFile {
   if (!file) throw new SealdexError('TENANT_UNKNOWN', `Tenant ${tenant} does not exist.`);
   return { ...file, deleted };

@@ -1,20 +1,20 @@
-// Operator stops: a paused tenant or a blocked KMS key, as the tenant's file says.
+// Operator stops: a paused tenant or a blocked KMS key, as stored in the tenant's file.
 import { REASON_CHARS } from '../runtime/names.ts';
 import type { TenantFile } from './shape.ts';
 
-/** `TENANT_PAUSED` stops all of a tenant's jobs, `KEY_BLOCKED` the use of one of its KMS keys. Only the operator ends it. */
+/** `TENANT_PAUSED` stops all of a tenant's jobs, `KEY_BLOCKED` the use of one of its KMS keys. Only an operator lifts it. */
 export interface OperatorStop {
   readonly code: 'TENANT_PAUSED' | 'KEY_BLOCKED';
   /** Wall clock, milliseconds. */
   readonly since: number;
-  /** The operator's own text. */
+  /** Text of the operator. */
   readonly reason: string;
 }
 
-/** A stop as a change of the file gives it; whether it is a pause or a block, the change says. */
+/** A stop in a change of the file. The field of the change defines if it is a pause or a block. */
 export type StopText = Omit<OperatorStop, 'code'>;
 
-/** Of a longer reason, which was written by hand, the beginning counts. */
+/** A longer reason was written into the file by hand and is truncated. */
 const stopOf = (code: OperatorStop['code'], { since, reason }: StopText): OperatorStop => ({
   code,
   since,

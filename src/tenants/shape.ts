@@ -1,37 +1,37 @@
-// The shape of a tenant's file (contract), as read and as written.
+// Shape of a tenant's file (contract), for reading and writing.
 import { z } from 'zod';
 import { PLANS, WHEN_KEY_SHUT } from '../runtime/names.ts';
 import { isKeyArn } from '../runtime/key-arn.ts';
 
 const keyArn = z.string().refine(isKeyArn);
 
-/** An operator stop's reason, and since when it applies (wall clock, milliseconds). */
+/** Reason of an operator stop, and its start (wall clock, milliseconds). */
 const stopText = z.looseObject({ reason: z.string(), since: z.number() });
 
-/** When the tenant was deleted (wall clock, milliseconds), and by whom, as AWS names them. */
+/** Time of the deletion (wall clock, milliseconds), and its author as an AWS ARN. */
 const deletion = z.looseObject({ at: z.number().nonnegative().max(8.64e15), operator: z.string().optional() });
 
-/** What stands in the history of a tenant whose KMS key was changed; a key is its ARN, or `platform`. */
+/** Entry in the history of a tenant's KMS keys; a key is its ARN, or `platform`. */
 export interface KeyChangeEntry {
   readonly change: 'key';
-  /** 16 hex digits: of two alike changes, which one this was. */
+  /** 16 hex digits that distinguish equal changes. */
   readonly id: string;
   /** Wall clock, milliseconds. */
   readonly at: number;
-  /** Who changed it, as AWS names them. */
+  /** Author of the change, as an AWS ARN. */
   readonly operator: string;
   readonly from: string;
   readonly to: string;
-  /** The origin of the key, outside KMS, that the operator allowed. */
+  /** The origin outside KMS that the operator allowed. */
   readonly allowedOrigin?: string;
 }
 
-/** What is stored moves to the current KMS key since (wall clock, milliseconds) the key change of this id. */
+/** Re-encryption for the key change of this id, and its start (wall clock, milliseconds). */
 const reencryption = z.looseObject({ id: z.string().regex(/^[0-9a-f]{16}$/), since: z.number() });
 
 export type ReencryptionFacts = z.infer<typeof reencryption>;
 
-/** The file (contract). Fields that a newer version put there are kept. */
+/** The file (contract). Fields of newer versions are kept. */
 export const tenantFile = z.looseObject({
   /** Version of the format. */
   v: z.literal(1),
@@ -47,9 +47,9 @@ export const tenantFile = z.looseObject({
   whenKeyShut: z.enum(WHEN_KEY_SHUT),
   /** True keeps uploaded files, encrypted. */
   keepOriginals: z.boolean(),
-  /** Pause by the operator: its reason and start (Unix time in milliseconds). */
+  /** Pause by an operator: its reason and start (Unix time in milliseconds). */
   paused: stopText.optional(),
-  /** KMS keys that the operator blocked. */
+  /** KMS keys that an operator blocked. */
   blockedKeys: z.array(stopText.extend({ arn: keyArn })),
   /** Key change for which stored objects are being re-encrypted. */
   reencryption: reencryption.optional(),

@@ -1,5 +1,5 @@
-// Tenants: what a tenant's file says (plan, KMS key, choices), cached, and forgotten when another process changes it.
-// Which key serves a tenant is decided here; using keys is the key ring's business.
+// Tenants: their files (plan, KMS key, options), cached and invalidated by changes of other processes. Decides which key serves a
+// tenant; the key ring uses it.
 import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { AuditLog } from '../runtime/audit-log.ts';
 import { MAX_SKEW_MS, orAbort, type Clock } from '../runtime/clock.ts';
@@ -18,31 +18,33 @@ import type { ReencryptionFacts, TenantFile } from './shape.ts';
 export type { TenantChange } from './merge.ts';
 export type { TenantFile } from './shape.ts';
 
-/** A tenant and the KMS key that new data keys are made under: its own, or the platform key. */
+/** A tenant and the KMS key for its new data keys: its own, or the platform key. */
 export interface Tenant extends KeyRef {
   readonly plan: Plan;
-  /** Every KMS key that the tenant's documents may be under; a message under any other is refused. */
+  /** Every KMS key that may encrypt the tenant's documents; a message under any other is rejected. */
   readonly readableArns: ReadonlySet<string>;
-  /** What becomes of content that arrives while the KMS key is unusable. */
+  /** Effect on content that arrives while the KMS key is unusable. */
   readonly whenKeyShut: 'park' | 'refuse';
-  /** Whether uploaded files are kept, encrypted, beside what was read from them. */
+  /** True keeps uploaded files, encrypted, beside the extracted text. */
   readonly keepOriginals: boolean;
   /** The operator stop that applies to its current key. */
   readonly operatorStop: OperatorStop | undefined;
-  /** The move of what is stored to the current KMS key; undefined when the key was never changed. */
+  /** Re-encryption with the current KMS key; undefined if the key was never changed. */
   readonly reencryption: ReencryptionFacts | undefined;
   /** KMS keys, current or former, that must not be used. */
   readonly blocked: ReadonlyMap<string, OperatorStop>;
 }
 
 export interface Tenants {
-  /** One that was deleted is unknown. @throws SealdexError `TENANT_UNKNOWN`, `TENANT_KEY_INVALID`, `PLATFORM_TENANTS`, `STORE_FAILED` */
+  /**
+   * A deleted tenant is unknown. @throws SealdexError `TENANT_UNKNOWN`, `TENANT_KEY_INVALID`, `PLATFORM_TENANTS`, `STORE_FAILED`
+   */
   get(tenant: string, signal?: AbortSignal): Promise<Tenant>;
-  /** The same past the cache, which is renewed by it. */
+  /** Bypasses and renews the cache. Throws as `get`. */
   fresh(tenant: string): Promise<Tenant>;
-  /** The file as it stands in S3, past the cache; that of a deleted tenant too. */
+  /** Reads the file from S3, bypassing the cache; also of a deleted tenant. */
   show(tenant: string): Promise<TenantFile>;
-  /** Makes the tenant, or changes its plan. @throws SealdexError `TENANT_KEY_INVALID`, `TENANT_CHANGED` */
+  /** Creates the tenant, or changes its plan. @throws SealdexError `TENANT_KEY_INVALID`, `TENANT_CHANGED` */
   put(tenant: string, change: TenantChange): Promise<{ made: boolean; file: TenantFile }>;
   names(): AsyncGenerator<string>;
   close(): void;
@@ -52,15 +54,16 @@ export interface Tenants {
 export const operatorStopOf = ({ operatorStop, blocked }: Tenant, keyArn: string): OperatorStop | undefined =>
   operatorStop?.code === 'TENANT_PAUSED' ? operatorStop : blocked.get(keyArn);
 
-/** So long a process may know what a file said. */
+/** Maximum time that a process uses a cached file. */
 export const CACHE_MS = 300_000;
-/** What somebody who has just looked at the tenant may go on doing: an upload's stream takes the longest, a job half of it. */
+/** Maximum duration of work that starts with a cached tenant: a stream of an upload takes the longest, a job half of it. */
 export const MAX_WORK_MS = 600_000;
 
 /**
- * After a change of a tenant's file, so long somebody may act by what it said before: who missed the news knows that for as long
- * as a tenant is cached, then may begin the longest work; and two clocks may be apart from Redis', one each way. That all live
- * processes have heard would not shorten it: what one of them began is not known, nor what one does that Redis has lost sight of.
+ * Maximum time after a change of a tenant's file in which work uses its old content. A process that missed the change caches the
+ * tenant for up to CACHE_MS, and may then start the longest work. Two clocks may differ from that of Redis, one in each
+ * direction. Responses of all live processes would not shorten it: they do not cover work in progress, or processes that Redis
+ * has lost.
  */
 export const SETTLED_MS = CACHE_MS + MAX_WORK_MS + 2 * MAX_SKEW_MS;
 
@@ -82,7 +85,7 @@ export interface TenantsDeps {
 export async function createTenants({ config, clock, store, changes, audit }: TenantsDeps): Promise<Tenants> {
   const cache = new Map<string, Cached>();
   const flights = new Map<string, Promise<Tenant>>();
-  /** Rises whenever something is forgotten: what was read before that is not kept. */
+  /** Incremented by every invalidation: results of earlier reads are not cached. */
   let forgotten = 0;
 
   const forget = (tenant: string): void => {
@@ -156,7 +159,7 @@ export async function createTenants({ config, clock, store, changes, audit }: Te
   };
 }
 
-/** Those that the tenant has or had; a tenant without one of its own has the platform keys. */
+/** The current and former keys of the tenant; for a tenant without one of its own, the platform keys. */
 export const readableArnsOf = ({ kmsKeyArn, formerKeyArns }: TenantFile, config: Config): ReadonlySet<string> =>
   new Set([...(kmsKeyArn === undefined ? platformArns(config) : [kmsKeyArn]), ...formerKeyArns]);
 

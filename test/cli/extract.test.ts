@@ -77,10 +77,10 @@ describe('extract', () => {
   ] as const)('exits with 65 and the reason for %s', async (_, name, content, reason) => {
     const { code, stdout, stderr } = await extract([file(name, content)]);
     expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
-    const { code: reasonCode, says } = FILE_REASONS[reason];
+    const { code: reasonCode, message } = FILE_REASONS[reason];
     const [line = '', ...more] = said(stderr);
     expect(more).toEqual([]);
-    expect(line.replace(new RegExp(` \\(${reasonCode}\\b[^)]*\\)`), '')).toBe(`sealdex: ${says}`);
+    expect(line.replace(new RegExp(` \\(${reasonCode}\\b[^)]*\\)`), '')).toBe(`sealdex: ${message}`);
     expect(line).toContain(` (${reasonCode}`);
   });
 

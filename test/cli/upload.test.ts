@@ -136,8 +136,8 @@ describe('files that cannot be read do not stop the others:', () => {
     const { rows, rest } = tableOf(stderr);
     expect(rows).toEqual([
       ['mixed/big.txt', 'refused', 'The file exceeds 100KiB (FILE_TOO_LARGE). Split it.'],
-      ['mixed/cut.pdf', 'dead', withMark(FILE_REASONS.damaged.says, 'FILE_UNREADABLE')],
-      ['mixed/empty.txt', 'refused', withMark(FILE_REASONS.empty.says, 'FILE_NO_TEXT empty')],
+      ['mixed/cut.pdf', 'dead', withMark(FILE_REASONS.damaged.message, 'FILE_UNREADABLE')],
+      ['mixed/empty.txt', 'refused', withMark(FILE_REASONS.empty.message, 'FILE_NO_TEXT empty')],
       ['mixed/image.png', 'dead', withMark(unsupported('image/png').message, 'FILE_UNSUPPORTED')],
     ]);
     expect(rest).toEqual(['1 stored, 2 dead, 2 refused.']);

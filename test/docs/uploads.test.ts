@@ -15,7 +15,9 @@ const rowsUnder = (heading: string): string[] => {
 };
 
 test('every reason is listed with its code and its sentence, in the order of the source', () => {
-  const rows = Object.entries(FILE_REASONS).map(([name, { code, says }]) => `| \`${code}\` | \`${name}\` | ${says} |`);
+  const rows = Object.entries(FILE_REASONS).map(
+    ([name, { code, message }]) => `| \`${code}\` | \`${name}\` | ${message} |`,
+  );
   expect(rows.length).toBeGreaterThan(10);
   expect(rowsUnder('What is not read').slice(0, -1)).toEqual(rows);
   expect(rowsUnder('What is not read').at(-1)).toContain('`FILE_UNSUPPORTED`');

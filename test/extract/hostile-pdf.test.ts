@@ -1,7 +1,7 @@
 // PDFs that go in circles, or on without end, read as a worker has them read: by a real child process, within its limits.
 import { afterAll, describe, expect, test } from 'vitest';
 import { pdfOf } from '../../packages/extract/test/make-pdf.ts';
-import { childPool, outcomeOf, says } from './outcomes.ts';
+import { childPool, outcomeOf, messageOf } from './outcomes.ts';
 
 const LONG_MS = 600_000;
 
@@ -28,7 +28,7 @@ function tenfold(levels: number): Buffer {
 test(
   'forms that draw the next one ten times each are stopped by the time limit',
   async () => {
-    expect(await outcomeOf(hasty, tenfold(30), 'a.pdf')).toBe(says('time'));
+    expect(await outcomeOf(hasty, tenfold(30), 'a.pdf')).toBe(messageOf('time'));
   },
   LONG_MS,
 );

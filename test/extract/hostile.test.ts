@@ -7,7 +7,7 @@ import { makeEpub } from '../../packages/extract/test/make-epub.ts';
 import { makeDocx, makeOdt, makePptx, wordNotes, wordParagraph } from '../../packages/extract/test/make-office.ts';
 import { makePdf } from '../../packages/extract/test/make-pdf.ts';
 import { makeZip } from '../../packages/extract/test/make-zip.ts';
-import { childPool, outcomeOf, says } from './outcomes.ts';
+import { childPool, outcomeOf, messageOf } from './outcomes.ts';
 import { PLACE } from './fixture.ts';
 
 const MIB = 1_048_576;
@@ -36,7 +36,7 @@ describe('a bomb is stopped:', () => {
       ['<p>a</p>'],
       spine(30_000, (at) => `${at}.xhtml`),
     );
-    expect([says('damaged'), says('memory'), says('time')]).toContain(await outcomeOf(pool, book));
+    expect([messageOf('damaged'), messageOf('memory'), messageOf('time')]).toContain(await outcomeOf(pool, book));
   });
 
   test.each<[string, () => Buffer, string]>([
@@ -47,7 +47,7 @@ describe('a bomb is stopped:', () => {
         const parts = Array.from({ length: 100 }, (_, at) => ({ name: `word/${at}.xml`, content, claimedBytes: 10 }));
         return makeZip([{ name: 'word/document.xml', content: '<x/>' }, ...parts]);
       },
-      says('unpacks-too-large'),
+      messageOf('unpacks-too-large'),
     ],
     [
       'entities that multiply',
@@ -60,7 +60,7 @@ describe('a bomb is stopped:', () => {
     [
       'a cell repeated a million times',
       () => makeOdt(repeated('table:number-columns-repeated="100000000"')),
-      says('too-many-parts'),
+      messageOf('too-many-parts'),
     ],
     [
       'one note referred to ten thousand times',
@@ -68,12 +68,12 @@ describe('a bomb is stopped:', () => {
         makeDocx(`<w:p>${'<w:r><w:footnoteReference w:id="2"/></w:r>'.repeat(10_000)}</w:p>`, {
           'word/footnotes.xml': wordNotes(`${SECRET} `.repeat(10_000)),
         }),
-      says('text-too-large'),
+      messageOf('text-too-large'),
     ],
     [
       'ten thousand slides',
       () => makePptx(Array.from({ length: 10_000 }, () => ({ lines: ['a'] }))),
-      says('too-many-parts'),
+      messageOf('too-many-parts'),
     ],
     [
       'one chapter under a hundred thousand numbers',
@@ -128,12 +128,17 @@ describe('depth, length and odd bytes do no harm:', () => {
       () => `{\\rtf1\\ansi\\pard x\\u${'9'.repeat(1_000_000)} ?y\\par}`,
       'xy',
     ],
-    ['RTF groups by the million', 'a.rtf', () => `{\\rtf1\\ansi\\pard x${'{'.repeat(1_000_000)}`, says('too-deep')],
+    [
+      'RTF groups by the million',
+      'a.rtf',
+      () => `{\\rtf1\\ansi\\pard x${'{'.repeat(1_000_000)}`,
+      messageOf('too-deep'),
+    ],
     [
       'RTF with binary data beyond its end',
       'a.rtf',
       () => `{\\rtf1\\ansi\\pard x{\\pict\\bin99999999 y}\\par}`,
-      says('damaged'),
+      messageOf('damaged'),
     ],
   ])(
     '%s',
@@ -182,7 +187,7 @@ describe('encryption is reported', () => {
     ],
     ['a PDF', 'a.pdf', makePdf({ pages: [[SECRET]], password: SECRET }), 'pdf-encrypted'],
   ])('for %s', async (_, filename, bytes, reason) => {
-    expect(await outcomeOf(pool, bytes, filename)).toBe(says(reason));
+    expect(await outcomeOf(pool, bytes, filename)).toBe(messageOf(reason));
   });
 });
 

@@ -27,4 +27,4 @@ export async function outcomeOf(from: ExtractPool, bytes: Buffer | string, filen
   }
 }
 
-export const says = (reason: FileReasonName): string => FILE_REASONS[reason].says;
+export const messageOf = (reason: FileReasonName): string => FILE_REASONS[reason].message;

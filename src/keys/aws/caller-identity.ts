@@ -24,7 +24,7 @@ export function createIdentity(config: Config): Identity {
     ...(config.stsEndpoint === undefined ? {} : { endpoint: config.stsEndpoint }),
     ...credentialsOf(config),
   });
-  const ask = async (): Promise<string> => {
+  const requestArn = async (): Promise<string> => {
     const signal = AbortSignal.timeout(deadlines.stsMs);
     try {
       const { Arn = '' } = await orAbort(client.send(new GetCallerIdentityCommand(), { abortSignal: signal }), signal);
@@ -33,6 +33,6 @@ export function createIdentity(config: Config): Identity {
       return 'unknown';
     }
   };
-  let asked: Promise<string> | undefined;
-  return { arn: () => (asked ??= ask()), close: () => client.destroy() };
+  let cached: Promise<string> | undefined;
+  return { arn: () => (cached ??= requestArn()), close: () => client.destroy() };
 }

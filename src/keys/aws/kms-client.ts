@@ -27,7 +27,7 @@ interface Request<T> {
 /** Sends a request with one retry. @throws the error of the last try; without one, the signal's reason, or `rateLimited()` */
 type Send = <T extends object>(request: Request<T>, signal: AbortSignal) => Promise<T>;
 
-interface Asking {
+interface CallDeps {
   readonly client: KMSClient;
   readonly audit: AuditLog;
   readonly tries: Tries;
@@ -37,7 +37,7 @@ interface Asking {
   readonly use: WaitMode;
 }
 
-type Ask = <T extends PlaintextAnswer>(
+type Call = <T extends PlaintextAnswer>(
   operation: string,
   key: KeyRef,
   request: Request<T>,
@@ -49,7 +49,7 @@ export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use
   const client = openClient(config, use);
   const platformKeys = platformArns(config);
   const tries = auditTries(client, audit, platformKeys);
-  const ask = asking({
+  const call = createCall({
     client,
     audit,
     tries,
@@ -61,7 +61,7 @@ export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use
   return {
     async generateDataKey(key, scope) {
       const command = generateDataKeyCommand(key, contextOf(key, scope));
-      const { answer, plaintext } = await ask('GenerateDataKey', key, {
+      const { answer, plaintext } = await call('GenerateDataKey', key, {
         input: command.input,
         send: (options) => client.send(command, options),
       });
@@ -76,7 +76,7 @@ export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use
         throw new SealdexError('OBJECT_TAMPERED', undefined, { reason: 'WrappedLength' });
       }
       const command = decryptCommand(key, wrapped, contextOf(key, scope));
-      const { plaintext } = await ask('Decrypt', key, {
+      const { plaintext } = await call('Decrypt', key, {
         input: command.input,
         send: (options) => client.send(command, options),
       });
@@ -88,7 +88,7 @@ export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use
 }
 
 /** Makes a limited call to KMS, counts it, and maps its error to a code. */
-function asking({ client, audit, tries, platformKeys, rateLimiter, metrics, use }: Asking): Ask {
+function createCall({ client, audit, tries, platformKeys, rateLimiter, metrics, use }: CallDeps): Call {
   const send = sendInTime(client, rateLimiter);
   const perKey = new KeyedLimiter(CALLS_PER_KEY);
   const counted = (operation: string, fault?: SealdexError): void => {
@@ -100,7 +100,7 @@ function asking({ client, audit, tries, platformKeys, rateLimiter, metrics, use 
   /** Empty if DescribeKey fails: that error is not reported. */
   async function stateOf(key: RequestedKey, sender: Sender, signal: AbortSignal): Promise<DescribedState> {
     const command = new DescribeKeyCommand({ KeyId: key.arn });
-    tries.sentBy(command.input, sender);
+    tries.register(command.input, sender);
     try {
       const request = { input: command.input, send: (options: object) => client.send(command, options) };
       const { KeyMetadata } = await send(request, signal);
@@ -115,7 +115,7 @@ function asking({ client, audit, tries, platformKeys, rateLimiter, metrics, use 
   return async (operation, key, request) => {
     const { tenant, keyArn } = key;
     const sender = { key, who: await audit.who() };
-    tries.sentBy(request.input, sender);
+    tries.register(request.input, sender);
     const signal = AbortSignal.timeout(deadlineMs(use));
     let isQueued = true;
     try {
@@ -127,8 +127,8 @@ function asking({ client, audit, tries, platformKeys, rateLimiter, metrics, use 
       // A call in the queue of a key waits for calls that are rate limited.
       const error = isQueued && rateLimiter.intervalMs > 0 ? rateLimited() : thrown;
       // The error names the state only in its message; DescribeKey returns it reliably.
-      const asked = { arn: keyArn, isPlatformKey: platformKeys.has(keyArn) };
-      const fault = kmsFault(error, asked, needsState(error) ? await stateOf(asked, sender, signal) : {});
+      const requested = { arn: keyArn, isPlatformKey: platformKeys.has(keyArn) };
+      const fault = kmsFault(error, requested, needsState(error) ? await stateOf(requested, sender, signal) : {});
       counted(operation, fault);
       throw fault;
     }

@@ -20,7 +20,7 @@ interface Input {
 
 export interface Tries {
   /** Registers the sender of a command. A command without a sender is not sent. */
-  sentBy(input: object, sender: Sender): void;
+  register(input: object, sender: Sender): void;
   /** Closes the client. Calls in progress are logged immediately, since the process may end before the client reports them. */
   close(): void;
 }
@@ -33,7 +33,7 @@ const NO_RESPONSE = 'unanswered';
 export function auditTries(client: KMSClient, audit: AuditLog, platformKeys: ReadonlySet<string>): Tries {
   const senders = new WeakMap<object, Sender>();
   /** Writers of lines for tries in progress; at most one per call, and all calls have deadlines. */
-  const underWay = new Set<(result: string, requestId?: string) => void>();
+  const inProgress = new Set<(result: string, requestId?: string) => void>();
   let isClosed = false;
   client.middlewareStack.add(
     (next, { commandName = '' }) =>
@@ -51,10 +51,10 @@ export function auditTries(client: KMSClient, audit: AuditLog, platformKeys: Rea
         const { period, purpose } = context ?? {};
         const operation = withoutCommand(commandName);
         const write = (result: string, requestId?: string): void => {
-          if (!underWay.delete(write)) return;
+          if (!inProgress.delete(write)) return;
           audit.write(who, { tenant, operation, key: keyArn, contextTenant, period, purpose, result, requestId });
         };
-        underWay.add(write);
+        inProgress.add(write);
         try {
           const answered = await next(args);
           write('ok', answered.output?.$metadata.requestId);
@@ -69,10 +69,10 @@ export function auditTries(client: KMSClient, audit: AuditLog, platformKeys: Rea
     { step: 'deserialize', priority: 'high', name: 'audit' },
   );
   return {
-    sentBy: (input, sender) => void senders.set(input, sender),
+    register: (input, sender) => void senders.set(input, sender),
     close() {
       isClosed = true;
-      for (const write of underWay) write(NO_RESPONSE);
+      for (const write of inProgress) write(NO_RESPONSE);
       client.destroy();
     },
   };

@@ -17,9 +17,13 @@ export function openBucketSettings(config: Config): BucketSettings {
   const Bucket = config.bucket;
 
   /** `none`: the S3 error for a bucket without this setting. */
-  async function read<T>(signal: AbortSignal, none: string | undefined, ask: () => Promise<T>): Promise<T | undefined> {
+  async function read<T>(
+    signal: AbortSignal,
+    none: string | undefined,
+    send: () => Promise<T>,
+  ): Promise<T | undefined> {
     try {
-      return await ask();
+      return await send();
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (none !== undefined && error instanceof Error && error.name === none) return undefined;
@@ -35,14 +39,14 @@ export function openBucketSettings(config: Config): BucketSettings {
     },
     async lifecycle(signal) {
       const command = new GetBucketLifecycleConfigurationCommand({ Bucket });
-      const ask = () => client.send(command, { abortSignal: signal });
-      const answer = await read(signal, 'NoSuchLifecycleConfiguration', ask);
+      const send = () => client.send(command, { abortSignal: signal });
+      const answer = await read(signal, 'NoSuchLifecycleConfiguration', send);
       return (answer?.Rules ?? []).filter(({ Status }) => Status === 'Enabled').map(ruleOf);
     },
     async encryption(signal) {
       const command = new GetBucketEncryptionCommand({ Bucket });
-      const ask = () => client.send(command, { abortSignal: signal });
-      const answer = await read(signal, 'ServerSideEncryptionConfigurationNotFoundError', ask);
+      const send = () => client.send(command, { abortSignal: signal });
+      const answer = await read(signal, 'ServerSideEncryptionConfigurationNotFoundError', send);
       const [rule] = answer?.ServerSideEncryptionConfiguration?.Rules ?? [];
       const { SSEAlgorithm, KMSMasterKeyID } = rule?.ApplyServerSideEncryptionByDefault ?? {};
       return KMSMasterKeyID === undefined ? SSEAlgorithm : `${SSEAlgorithm} ${KMSMasterKeyID}`;
