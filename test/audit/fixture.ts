@@ -20,7 +20,7 @@ export interface Context {
 
 export type Line = Readonly<Record<string, unknown>>;
 
-export interface Room extends AsyncDisposable {
+export interface Fixture extends AsyncDisposable {
   readonly kms: KmsServer;
   /** As another principal calls, who writes no audit: an access key id that is an ARN is that one. */
   stranger(arn: string): KMSClient;
@@ -34,7 +34,7 @@ export interface Room extends AsyncDisposable {
 
 export const contextOf = (tenant: string): Context => ({ tenant, period: '2026-11-30T00:17Z', purpose: 'documents' });
 
-export async function openRoom(): Promise<Room> {
+export async function openFixture(): Promise<Fixture> {
   const kms = await startKms();
   const clientOf = (accessKeyId: string): KMSClient =>
     new KMSClient({

@@ -2,31 +2,31 @@
 import { GenerateDataKeyCommand, GetKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { KMS_ERRORS } from '@sealdex/local-aws';
-import { contextOf, openRoom, reconcile, type Line, type Room } from './fixture.ts';
+import { contextOf, openFixture, reconcile, type Line, type Fixture } from './fixture.ts';
 
 const acme = { tenant: 'acme' };
 const OWNER = 'arn:aws:iam::111122223333:user/owner';
 const STRANGER = 'arn:aws:iam::444455556666:role/stranger';
 
-let room: Room;
+let fixture: Fixture;
 let key: string;
 let before: number;
 
 beforeAll(async () => {
-  room = await openRoom();
+  fixture = await openFixture();
 });
-afterAll(() => room[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 beforeEach(() => {
-  room.kms.faults.clear();
-  key = room.kms.createKey();
-  before = room.kms.trail().length;
+  fixture.kms.faults.clear();
+  key = fixture.kms.createKey();
+  before = fixture.kms.trail().length;
 });
 
 /** What this test made. */
-const trail = (): object[] => room.kms.trail().slice(before);
+const trail = (): object[] => fixture.kms.trail().slice(before);
 
 const foreignCall = (by: string): Promise<unknown> =>
-  room
+  fixture
     .stranger(by)
     .send(new GenerateDataKeyCommand({ KeyId: key, KeySpec: 'AES_256', EncryptionContext: { ...contextOf('acme') } }));
 
@@ -44,20 +44,24 @@ const NOTHING = {
 describe('calls on both sides', () => {
   test('match line by line, including denied ones', async () => {
     const context = contextOf('acme');
-    const lines = [await room.generate(key, context), await room.encrypt(key, context), await room.describe(key)];
+    const lines = [
+      await fixture.generate(key, context),
+      await fixture.encrypt(key, context),
+      await fixture.describe(key),
+    ];
     const made = trail();
-    before = room.kms.trail().length;
+    before = fixture.kms.trail().length;
     // Each of these has a call of the test's own before it, which no audit knows.
-    const decrypted = [await room.decrypt(key, context), await room.reEncrypt(key, context)];
-    const wrong = await room.decrypt(key, { ...context, period: '2000-01-01T00:00Z' }, context);
+    const decrypted = [await fixture.decrypt(key, context), await fixture.reEncrypt(key, context)];
+    const wrong = await fixture.decrypt(key, { ...context, period: '2000-01-01T00:00Z' }, context);
     expect(wrong['result']).toBe('InvalidCiphertextException');
     made.push(...trail().filter((event) => (event as Line)['eventName'] !== 'Encrypt'));
-    before = room.kms.trail().length;
-    room.kms.disable(key);
-    const disabled = await room.generate(key, context);
-    room.kms.enable(key);
-    room.kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied });
-    const denied = await room.generate(key, context);
+    before = fixture.kms.trail().length;
+    fixture.kms.disable(key);
+    const disabled = await fixture.generate(key, context);
+    fixture.kms.enable(key);
+    fixture.kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied });
+    const denied = await fixture.generate(key, context);
     expect([disabled['result'], denied['result']]).toEqual(['DisabledException', 'AccessDeniedException']);
     made.push(...trail());
     expect(await reconcile([...lines, ...decrypted, wrong, disabled, denied], made, acme)).toMatchObject({
@@ -68,13 +72,13 @@ describe('calls on both sides', () => {
   });
 
   test('count once if repeated on either side', async () => {
-    const line = await room.generate(key, contextOf('acme'));
+    const line = await fixture.generate(key, contextOf('acme'));
     const found = await reconcile([line, line], [...trail(), ...trail()], acme);
     expect(found).toMatchObject({ agrees: true, matched: 1, audit: { duplicates: 1 }, trail: { duplicates: 1 } });
   });
 
   test('count once if in the trails of both accounts', async () => {
-    const line = await room.generate(key, contextOf('acme'));
+    const line = await fixture.generate(key, contextOf('acme'));
     const [event] = trail() as Line[];
     const other = { ...event, eventID: 'another', recipientAccountId: '444455556666' };
     expect(await reconcile([line], [event!, other], acme)).toMatchObject({ agrees: true, trail: { duplicates: 1 } });
@@ -83,9 +87,9 @@ describe('calls on both sides', () => {
   });
 
   test('ignore those of other tenants, except those with the same key', async () => {
-    const shared = await room.generate(key, contextOf('acme'));
-    const other = { ...(await room.generate(key, contextOf('globex'))), tenant: 'globex' };
-    const foreign = { ...(await room.generate(room.kms.createKey(), contextOf('globex'))), tenant: 'globex' };
+    const shared = await fixture.generate(key, contextOf('acme'));
+    const other = { ...(await fixture.generate(key, contextOf('globex'))), tenant: 'globex' };
+    const foreign = { ...(await fixture.generate(fixture.kms.createKey(), contextOf('globex'))), tenant: 'globex' };
     expect(await reconcile([shared, other, foreign], trail(), acme)).toMatchObject({ agrees: true, matched: 2 });
     expect(await reconcile([shared, foreign], trail(), acme)).toMatchObject({
       agrees: false,
@@ -100,7 +104,10 @@ describe('calls on both sides', () => {
 
 describe('calls only in CloudTrail', () => {
   test('include a call missing in the audit log', async () => {
-    const [first, second] = [await room.generate(key, contextOf('acme')), await room.generate(key, contextOf('acme'))];
+    const [first, second] = [
+      await fixture.generate(key, contextOf('acme')),
+      await fixture.generate(key, contextOf('acme')),
+    ];
     expect(await reconcile([first], trail(), acme)).toMatchObject({
       agrees: false,
       matched: 1,
@@ -110,8 +117,8 @@ describe('calls only in CloudTrail', () => {
   });
 
   test("include a stranger's call, with the caller as far as AWS names it", async () => {
-    const line = await room.generate(key, contextOf('acme'));
-    room.kms.setPolicy(key, {
+    const line = await fixture.generate(key, contextOf('acme'));
+    fixture.kms.setPolicy(key, {
       Version: '2012-10-17',
       Statement: [
         {
@@ -133,14 +140,14 @@ describe('calls only in CloudTrail', () => {
   });
 
   test("include a stranger's call with another key in the tenant's name", async () => {
-    const line = await room.generate(key, contextOf('acme'));
-    await room.generate(room.kms.createKey(), contextOf('acme'));
+    const line = await fixture.generate(key, contextOf('acme'));
+    await fixture.generate(fixture.kms.createKey(), contextOf('acme'));
     expect(await reconcile([line], trail(), acme)).toMatchObject({ onlyInTrail: [{ contexts: [contextOf('acme')] }] });
   });
 
   test('include a denied attempt of a stranger with the key named only in its message', async () => {
-    const line = await room.generate(key, contextOf('acme'));
-    room.kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied });
+    const line = await fixture.generate(key, contextOf('acme'));
+    fixture.kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied });
     await foreignCall(OWNER).catch(() => {});
     expect(await reconcile([line], trail(), acme)).toMatchObject({
       onlyInTrail: [{ result: 'AccessDeniedException', keys: [], principal: OWNER }],
@@ -148,16 +155,16 @@ describe('calls only in CloudTrail', () => {
   });
 
   test("exclude waiting content under another key in the tenant's name, not under the tenant's key", async () => {
-    const line = await room.generate(key, contextOf('acme'));
-    await room.generate(room.kms.createKey(), { ...contextOf('acme'), purpose: 'intake' });
+    const line = await fixture.generate(key, contextOf('acme'));
+    await fixture.generate(fixture.kms.createKey(), { ...contextOf('acme'), purpose: 'intake' });
     expect(await reconcile([line], trail(), acme)).toMatchObject({ agrees: true, ...NOTHING, underPlatformKey: 1 });
-    await room.generate(key, { ...contextOf('acme'), purpose: 'intake' });
+    await fixture.generate(key, { ...contextOf('acme'), purpose: 'intake' });
     expect(await reconcile([line], trail(), acme)).toMatchObject({ agrees: false, onlyInTrail: [{ keys: [key] }] });
   });
 
   test("exclude management calls by the key owner's account, and by no other", async () => {
-    const line = await room.generate(key, contextOf('acme'));
-    await room.stranger(OWNER).send(new GetKeyPolicyCommand({ KeyId: key }));
+    const line = await fixture.generate(key, contextOf('acme'));
+    await fixture.stranger(OWNER).send(new GetKeyPolicyCommand({ KeyId: key }));
     const events = trail();
     expect(await reconcile([line], events, acme)).toMatchObject({
       agrees: true,
@@ -175,7 +182,7 @@ describe('calls only in CloudTrail', () => {
 
 describe('calls only in the audit log', () => {
   test('include a successful call without an event', async () => {
-    const lines = [await room.generate(key, contextOf('acme')), await room.generate(key, contextOf('acme'))];
+    const lines = [await fixture.generate(key, contextOf('acme')), await fixture.generate(key, contextOf('acme'))];
     expect(await reconcile(lines, trail().slice(1), acme)).toMatchObject({
       agrees: false,
       matched: 1,
@@ -185,7 +192,7 @@ describe('calls only in the audit log', () => {
   });
 
   test('include a second line with the same request id', async () => {
-    const line = await room.generate(key, contextOf('acme'));
+    const line = await fixture.generate(key, contextOf('acme'));
     const forged = { ...line, job: 'j2' };
     expect(await reconcile([line, forged], trail(), acme)).toMatchObject({
       agrees: false,
@@ -195,9 +202,9 @@ describe('calls only in the audit log', () => {
   });
 
   test('exclude denied calls: AWS does not log every one', async () => {
-    const line = await room.generate(key, contextOf('acme'));
-    room.kms.faults.set({ match: { key }, fault: KMS_ERRORS.throttled });
-    const throttled = await room.generate(key, contextOf('acme'));
+    const line = await fixture.generate(key, contextOf('acme'));
+    fixture.kms.faults.set({ match: { key }, fault: KMS_ERRORS.throttled });
+    const throttled = await fixture.generate(key, contextOf('acme'));
     const denied = { ...line, result: 'AccessDeniedException', requestId: 'logged-in-our-own-account' };
     expect(await reconcile([line, throttled, denied], trail(), acme)).toMatchObject({
       agrees: true,
@@ -214,8 +221,8 @@ describe('a different call is reported with both sides', () => {
     ['purpose', { purpose: 'intake' }, 'intake', 'documents'],
     ['result', { result: 'DisabledException' }, 'DisabledException', 'ok'],
   ] as const)('if its %s differs', async (what, change, audit, inTrail) => {
-    const good = await room.generate(key, contextOf('acme'));
-    const line = await room.generate(key, contextOf('acme'));
+    const good = await fixture.generate(key, contextOf('acme'));
+    const line = await fixture.generate(key, contextOf('acme'));
     expect(await reconcile([good, { ...line, ...change }], trail(), acme)).toMatchObject({
       agrees: false,
       matched: 1,
@@ -225,8 +232,8 @@ describe('a different call is reported with both sides', () => {
   });
 
   test('if its key, tenant, time or other context differs', async () => {
-    const other = room.kms.createKey();
-    const line = await room.generate(other, { ...contextOf('globex'), more: 'x' } as never);
+    const other = fixture.kms.createKey();
+    const line = await fixture.generate(other, { ...contextOf('globex'), more: 'x' } as never);
     const late = new Date(Date.parse(String(line['time'])) - 3_600_000).toISOString();
     const { more: _, ...told } = { ...line, tenant: 'acme', key, time: late } as Line;
     const { different } = await reconcile([told], trail(), acme);
@@ -244,7 +251,7 @@ describe('calls without a response', () => {
   const lost = (line: Line): Line => ({ ...line, result: 'unanswered', requestId: undefined });
 
   test('match a similar event of that time, each one once', async () => {
-    const lines = [await room.generate(key, contextOf('acme')), await room.generate(key, contextOf('acme'))];
+    const lines = [await fixture.generate(key, contextOf('acme')), await fixture.generate(key, contextOf('acme'))];
     const [first, second, third] = [lost(lines[0]!), lost(lines[1]!), { ...lost(lines[1]!), job: 'j3' }];
     expect(await reconcile([first, second, third], trail(), acme)).toMatchObject({
       agrees: true,
@@ -260,8 +267,8 @@ describe('calls without a response', () => {
     ['another period', { period: '2026-11-30T01:17Z' }],
     ['another time', { time: '2020-01-01T00:00:00.000Z' }],
   ])('do not match %s', async (_, change) => {
-    const good = await room.generate(key, contextOf('acme'));
-    const line = { ...lost(await room.generate(key, contextOf('acme'))), ...change };
+    const good = await fixture.generate(key, contextOf('acme'));
+    const line = { ...lost(await fixture.generate(key, contextOf('acme'))), ...change };
     expect(await reconcile([good, line], trail(), acme)).toMatchObject({
       agrees: false,
       matched: 1,
@@ -275,7 +282,7 @@ describe('a time range', () => {
   const MINUTE = 60_000;
 
   test('leaves out earlier and later calls on both sides, and separates no pair', async () => {
-    const line = await room.generate(key, contextOf('acme'));
+    const line = await fixture.generate(key, contextOf('acme'));
     const [event] = trail() as Line[];
     const at = Date.parse(String(event?.['eventTime']));
     const moved = (ms: number, id: string): [Line, Line] => [

@@ -4,31 +4,31 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { contextOf, openRoom, type Line, type Room } from '../audit/fixture.ts';
+import { contextOf, openFixture, type Line, type Fixture } from '../audit/fixture.ts';
 import { runInProcess } from './in-process.ts';
 import { jsonOf, linesOf, type Ended } from './output.ts';
 import { temporaryFolder, type Folder } from './temporary-folder.ts';
 
-let room: Room;
+let fixture: Fixture;
 let folder: Folder;
 let key: string;
 let lines: Line[];
 let events: readonly Line[];
 
 beforeAll(async () => {
-  room = await openRoom();
+  fixture = await openFixture();
   folder = temporaryFolder();
-  key = room.kms.createKey();
+  key = fixture.kms.createKey();
   lines = [];
-  for (let call = 0; call < 3; call += 1) lines.push(await room.generate(key, contextOf('acme')));
-  events = room.kms.trail();
+  for (let call = 0; call < 3; call += 1) lines.push(await fixture.generate(key, contextOf('acme')));
+  events = fixture.kms.trail();
   file('audit.jsonl', lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   file('trail.json', JSON.stringify({ Records: events }));
 });
 
 afterAll(async () => {
   folder[Symbol.dispose]();
-  await room[Symbol.asyncDispose]();
+  await fixture[Symbol.asyncDispose]();
 });
 
 function file(name: string, content: string | Uint8Array): string {
@@ -124,13 +124,13 @@ describe('audit reconcile', () => {
   });
 
   test('reports which calls were matched without a request id or not compared', async () => {
-    const other = room.kms.createKey();
-    const lost = { ...(await room.generate(key, contextOf('acme'))), result: 'unanswered', requestId: undefined };
-    await room.generate(other, { ...contextOf('acme'), purpose: 'intake' });
-    const owner = room.stranger('arn:aws:iam::111122223333:user/owner');
+    const other = fixture.kms.createKey();
+    const lost = { ...(await fixture.generate(key, contextOf('acme'))), result: 'unanswered', requestId: undefined };
+    await fixture.generate(other, { ...contextOf('acme'), purpose: 'intake' });
+    const owner = fixture.stranger('arn:aws:iam::111122223333:user/owner');
     await owner.send(new GetKeyPolicyCommand({ KeyId: key }));
     file('lost.jsonl', textOf([...lines, lost]));
-    file('more.json', JSON.stringify({ Records: room.kms.trail() }));
+    file('more.json', JSON.stringify({ Records: fixture.kms.trail() }));
     const { code, stdout } = await both('lost.jsonl', 'more.json');
     expect(code).toBe(0);
     expect(

@@ -18,7 +18,7 @@ describe('a document with a far larger record', () => {
     const document = parseDocument(core, WIDE);
     const { length } = await writeRecord({ ...PLACE, document }, WIDE);
     const limits = { ...WIDE, documentBytes: 1024, partChars: 10_000_000 };
-    const room = recordBytesLimit(limits) - length;
+    const space = recordBytesLimit(limits) - length;
     const filled = (units: number): IndexDocument => ({
       ...(document as Extract<IndexDocument, { type: 'core' }>),
       document_parts: [
@@ -26,8 +26,8 @@ describe('a document with a far larger record', () => {
         { text: 'Two.', table_id: 'table-1', image_id: 'nowhere' },
       ],
     });
-    expect(await writeRecord({ ...PLACE, document: filled(room) }, limits)).toHaveLength(recordBytesLimit(limits));
-    await expect(writeRecord({ ...PLACE, document: filled(room + 1) }, limits)).rejects.toMatchObject({
+    expect(await writeRecord({ ...PLACE, document: filled(space) }, limits)).toHaveLength(recordBytesLimit(limits));
+    await expect(writeRecord({ ...PLACE, document: filled(space + 1) }, limits)).rejects.toMatchObject({
       code: 'DOCUMENT_INVALID',
     });
   });

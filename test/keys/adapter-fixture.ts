@@ -6,28 +6,28 @@ import type { Config } from '../../src/runtime/config.ts';
 import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
 import { openLocalKms } from '../support/local-kms.ts';
 import { memorySharedKeys } from '../support/memory-shared-keys.ts';
-import { roomOf, type OneRing, type RingOptions, type Room } from './fixture.ts';
+import { fixtureOf, type OneRing, type RingOptions, type Fixture } from './fixture.ts';
 
-export interface AdapterRoom extends Room<KmsServer> {
+export interface AdapterFixture extends Fixture<KmsServer> {
   readonly config: Config;
   open(options?: RingOptions): Promise<OneRing & { readonly metrics: Metrics }>;
 }
 
-export async function openAdapterRoom(): Promise<AdapterRoom> {
+export async function openAdapterFixture(): Promise<AdapterFixture> {
   const local = await openLocalKms();
   const { kms, config } = local;
   const connect = (use: 'patient' | 'prompt', metrics = createMetrics()) => createKms(config, metrics, noAudit, use);
-  const room = roomOf(kms, config.platformKeyArn, { connect, shared: memorySharedKeys() });
+  const fixture = fixtureOf(kms, config.platformKeyArn, { connect, shared: memorySharedKeys() });
   return {
-    ...room,
+    ...fixture,
     config,
     async open(options = {}) {
       const metrics = createMetrics();
-      const one = await room.open({ kms: connect(options.use ?? 'patient', metrics), ...options });
+      const one = await fixture.open({ kms: connect(options.use ?? 'patient', metrics), ...options });
       return { ...one, metrics };
     },
     async [Symbol.asyncDispose]() {
-      await room[Symbol.asyncDispose]();
+      await fixture[Symbol.asyncDispose]();
       await local[Symbol.asyncDispose]();
     },
   };

@@ -2,26 +2,30 @@
 import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FakeClock } from '../support/clock.ts';
-import { bytesOf, contextOf, HOUR_MS, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
+import { bytesOf, contextOf, HOUR_MS, isZeroed, openFixture, type OneRing, type Fixture } from './fixture.ts';
 
-let room: Room;
+let fixture: Fixture;
 
 beforeAll(async () => {
-  room = await openRoom();
+  fixture = await openFixture();
 });
 
-afterAll(() => room[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 const use = ({ ring }: OneRing, ref: KeyRef, bytes = 1) => ring.current(ref, 'documents', bytes);
 const calls = (tenant: string): string[] =>
-  room.kms.counts.all().flatMap((row) => (row.tenant === tenant ? [`${row.operation} ${row.count}`] : []));
+  fixture.kms.counts.all().flatMap((row) => (row.tenant === tenant ? [`${row.operation} ${row.count}`] : []));
 
 test.each([
   ['messages', { messages: 3, bytes: 2 ** 40 }],
   ['bytes', { messages: 2 ** 32, bytes: 3 }],
 ])('a process at its limit of %s makes an unshared key; others keep the shared one', async (_, limits) => {
-  const ref = room.tenant();
-  const [busy, calm, late] = [await room.open({ limits }), await room.open({ limits }), await room.open({ limits })];
+  const ref = fixture.tenant();
+  const [busy, calm, late] = [
+    await fixture.open({ limits }),
+    await fixture.open({ limits }),
+    await fixture.open({ limits }),
+  ];
   const shared = await use(calm, ref);
   const ids = [];
   for (let message = 0; message < 9; message += 1) ids.push((await use(busy, ref)).id);
@@ -35,23 +39,23 @@ test.each([
 });
 
 test('parallel uses at the limit make only one unshared key', async () => {
-  const ref = room.tenant();
-  const one = await room.open({ limits: { messages: 100, bytes: 2 ** 40 } });
+  const ref = fixture.tenant();
+  const one = await fixture.open({ limits: { messages: 100, bytes: 2 ** 40 } });
   const keys = await Promise.all(Array.from({ length: 200 }, () => use(one, ref)));
   expect(new Set(keys).size).toBe(2);
   expect(calls(ref.tenant)).toEqual(['GenerateDataKey 2']);
 });
 
 test('a message larger than the limit is encrypted under a key with no other use', async () => {
-  const ref = room.tenant();
-  const one = await room.open({ limits: { messages: 100, bytes: 10 } });
+  const ref = fixture.tenant();
+  const one = await fixture.open({ limits: { messages: 100, bytes: 10 } });
   const keys = [await use(one, ref, 1000), await use(one, ref, 1), await use(one, ref, 1000)];
   expect(new Set(keys).size).toBe(3);
 });
 
 test('a key that was wiped and unwrapped again keeps its use count', async () => {
-  const ref = room.tenant();
-  const one = await room.open({ limits: { messages: 3, bytes: 2 ** 40 } });
+  const ref = fixture.tenant();
+  const one = await fixture.open({ limits: { messages: 3, bytes: 2 ** 40 } });
   const shared = (await use(one, ref)).id;
   await use(one, ref);
   one.ring.wipe(ref);
@@ -61,10 +65,10 @@ test('a key that was wiped and unwrapped again keeps its use count', async () =>
 });
 
 test('an unshared key ends with its period, and the next key is shared again', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = new FakeClock();
   const limits = { messages: 1, bytes: 2 ** 40 };
-  const [busy, other] = [await room.open({ limits, clock }), await room.open({ limits, clock })];
+  const [busy, other] = [await fixture.open({ limits, clock }), await fixture.open({ limits, clock })];
   await use(busy, ref);
   const own = await use(busy, ref);
   clock.advance(HOUR_MS);
@@ -73,9 +77,9 @@ test('an unshared key ends with its period, and the next key is shared again', a
 });
 
 test('a full ring wipes its oldest key for reading, and keeps keys for encryption', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = new FakeClock();
-  const [one, writer] = [await room.open({ maxKeys: 3, clock }), await room.open()];
+  const [one, writer] = [await fixture.open({ maxKeys: 3, clock }), await fixture.open()];
   const current = await use(one, ref);
   const read = [];
   for (let message = 0; message < 5; message += 1) {
@@ -89,9 +93,9 @@ test('a full ring wipes its oldest key for reading, and keeps keys for encryptio
 });
 
 test('a ring with too many tenants wipes its oldest key for encryption, and unwraps it again on its next use', async () => {
-  const tenants = [room.tenant(), room.tenant(), room.tenant()] as const;
+  const tenants = [fixture.tenant(), fixture.tenant(), fixture.tenant()] as const;
   const clock = new FakeClock();
-  const one = await room.open({ maxKeys: 2, clock });
+  const one = await fixture.open({ maxKeys: 2, clock });
   const keys = [];
   for (const ref of tenants) keys.push(await use(one, ref));
   expect(keys.map((key) => key.isLive)).toEqual([false, true, true]);
@@ -104,8 +108,8 @@ test('a ring with too many tenants wipes its oldest key for encryption, and unwr
 
 test('a tenant with one use leaves neither keys nor timers after an hour', async () => {
   const clock = new FakeClock();
-  const one = await room.open({ clock });
-  const arn = room.platformKeyArn;
+  const one = await fixture.open({ clock });
+  const arn = fixture.platformKeyArn;
   for (let from = 0; from < 300; from += 50)
     await Promise.all(Array.from({ length: 50 }, (_, index) => use(one, keyRef(`once-${from + index}`, arn))));
   expect(one.ring.stats()).toMatchObject({ keys: 300, oldestMs: 0 });

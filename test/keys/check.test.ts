@@ -5,21 +5,21 @@ import type { KeyCalls } from '../../src/keys/kms.ts';
 import type { KeyRef } from '../../src/runtime/key-ref.ts';
 import { FakeClock } from '../support/clock.ts';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
-import { contextOf, isZeroed, openRoom, type Room } from './fixture.ts';
+import { contextOf, isZeroed, openFixture, type Fixture } from './fixture.ts';
 
-let room: Room;
+let fixture: Fixture;
 let calls: KeyCalls;
 
 beforeAll(async () => {
-  room = await openRoom();
-  calls = room.kms.connectCalls();
+  fixture = await openFixture();
+  calls = fixture.kms.connectCalls();
 });
 
-afterEach(() => room.kms.faults.clear());
+afterEach(() => fixture.kms.faults.clear());
 
 afterAll(async () => {
   calls.close();
-  await room[Symbol.asyncDispose]();
+  await fixture[Symbol.asyncDispose]();
 });
 
 interface Seen {
@@ -52,7 +52,7 @@ async function seen(key: KeyRef, over: Partial<KeyCalls> = {}): Promise<Seen> {
   };
   const steps: CheckStep[] = [];
   const wereWiped: boolean[] = [];
-  const config = { region: 'us-west-2', platformKeyArn: room.platformKeyArn, platformFormerKeyArns: [] };
+  const config = { region: 'us-west-2', platformKeyArn: fixture.platformKeyArn, platformFormerKeyArns: [] };
   const deps = { config, clock: new FakeClock(), keyCalls: watched };
   for await (const step of checkSteps(deps, key)) {
     steps.push(step);
@@ -64,22 +64,22 @@ async function seen(key: KeyRef, over: Partial<KeyCalls> = {}): Promise<Seen> {
 const statusOf = ({ steps }: Seen, name: string): string | undefined => steps.find(({ step }) => step === name)?.status;
 
 test('a plaintext is wiped at the end of its step', async () => {
-  const { plaintexts, wereWiped } = await seen(room.tenant());
+  const { plaintexts, wereWiped } = await seen(fixture.tenant());
   // Made, encrypted, decrypted, and made for another tenant, since this key policy does not know one.
   expect(plaintexts).toHaveLength(4);
   expect(wereWiped).toEqual(wereWiped.map(() => true));
 });
 
 test('existing plaintexts are wiped if a call fails', async () => {
-  const key = room.tenant();
-  room.kms.faults.set({ match: { key: key.keyArn, operation: 'Encrypt' }, fault: KMS_FAULTS.accessDenied });
+  const key = fixture.tenant();
+  fixture.kms.faults.set({ match: { key: key.keyArn, operation: 'Encrypt' }, fault: KMS_FAULTS.accessDenied });
   const { plaintexts, wereWiped } = await seen(key);
   expect(plaintexts).toHaveLength(4);
   expect(wereWiped).toEqual(wereWiped.map(() => true));
 });
 
 test('a KMS that ignores the context causes a warning', async () => {
-  const key = room.tenant();
+  const key = fixture.tenant();
   const one = contextOf('nobody');
   const found = await seen(key, {
     generateDataKey: (asked) => calls.generateDataKey(asked, one),
@@ -92,7 +92,7 @@ test('a KMS that ignores the context causes a warning', async () => {
 });
 
 test('a key fails the check if Decrypt returns different bytes', async () => {
-  const found = await seen(room.tenant(), {
+  const found = await seen(fixture.tenant(), {
     async decrypt(...asked) {
       const plaintext = await calls.decrypt(...asked);
       plaintext[31]! ^= 1;
@@ -104,8 +104,8 @@ test('a key fails the check if Decrypt returns different bytes', async () => {
 });
 
 test('Decrypt is tested with the ciphertext of Encrypt if GenerateDataKey is denied', async () => {
-  const key = room.tenant();
-  room.kms.faults.set({ match: { key: key.keyArn, operation: 'GenerateDataKey' }, fault: KMS_FAULTS.accessDenied });
+  const key = fixture.tenant();
+  fixture.kms.faults.set({ match: { key: key.keyArn, operation: 'GenerateDataKey' }, fault: KMS_FAULTS.accessDenied });
   const found = await seen(key);
   expect(statusOf(found, 'GenerateDataKey')).toBe('fail');
   expect(statusOf(found, 'Decrypt')).toBe('ok');

@@ -6,17 +6,17 @@ import type { SealdexError } from '../../src/runtime/errors.ts';
 import type { KeyContext } from '../../src/keys/data-key.ts';
 import type { KmsCallObserver } from '../../src/keys/key-watch.ts';
 import { FakeClock } from '../support/clock.ts';
-import { bytesOf, contextOf, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
+import { bytesOf, contextOf, isZeroed, openFixture, type OneRing, type Fixture } from './fixture.ts';
 
-let room: Room;
+let fixture: Fixture;
 
 beforeAll(async () => {
-  room = await openRoom();
+  fixture = await openFixture();
 });
 
-afterEach(() => room.kms.faults.clear());
+afterEach(() => fixture.kms.faults.clear());
 
-afterAll(() => room[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 /** Writes down what a gate would hear. */
 class Told implements KmsCallObserver {
@@ -45,22 +45,22 @@ const contextIn = (tenant: string, year: number): KeyContext => ({
 const YEARS = [2019, 2020, 2021, 2022];
 
 async function openPast(): Promise<Past> {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = new FakeClock();
   const told = new Told();
-  const one = await room.open({ clock, watch: told });
+  const one = await fixture.open({ clock, watch: told });
   const wrapped = new Map<number, Buffer>();
   for (const year of YEARS)
     wrapped.set(year, (await one.kms.generateDataKey(ref, contextIn(ref.tenant, year))).wrapped);
-  room.kms.counts.reset();
+  fixture.kms.counts.reset();
   const read = (year: number) => one.ring.unwrap(ref, wrapped.get(year)!, contextIn(ref.tenant, year));
   return { ...one, ref, clock, told, read };
 }
 
 const deny = (key: string, { period }: KeyContext): void =>
-  void room.kms.faults.set({ match: { key, context: { period } }, fault: KMS_FAULTS.accessDenied });
+  void fixture.kms.faults.set({ match: { key, context: { period } }, fault: KMS_FAULTS.accessDenied });
 
-const callsOf = (key: string): number => room.kms.counts.count({ key });
+const callsOf = (key: string): number => fixture.kms.counts.count({ key });
 
 test('a denied period is unreadable; other periods stay readable, and the gate gets no error', async () => {
   const { told, read, ring, ref } = await openPast();
@@ -93,7 +93,7 @@ test('a period becomes readable 30 s after KMS allows it again', async () => {
   const { clock, read, ref } = await openPast();
   deny(ref.keyArn, contextIn(ref.tenant, 2020));
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
-  room.kms.faults.clear();
+  fixture.kms.faults.clear();
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
   clock.advance(30_000);
   await expect(read(2020)).resolves.toMatchObject({ isLive: true });
@@ -103,7 +103,7 @@ test('a key revoked after a denied period is reported as a denied key, not as an
   const { told, read, ref } = await openPast();
   deny(ref.keyArn, contextIn(ref.tenant, 2020));
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
-  room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied });
+  fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied });
   await expect(read(2021)).rejects.toMatchObject({ code: 'KEY_DENIED' });
   expect(told.failed).toEqual(['KEY_DENIED']);
 });
@@ -112,7 +112,7 @@ test('a denial that also affects the current period denies the key: the gate get
   const { told, read, ring, ref } = await openPast();
   const keys = [await ring.current(ref, 'documents', 1), await read(2021)] as Parameters<typeof bytesOf>[0][];
   const bytes = keys.map(bytesOf);
-  room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied });
+  fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied });
   await expect(read(2020)).rejects.toMatchObject({ code: 'KEY_DENIED' });
   expect(told.failed).toEqual(['KEY_DENIED']);
   expect(bytes.map(isZeroed)).toEqual([true, true]);
@@ -120,8 +120,12 @@ test('a denial that also affects the current period denies the key: the gate get
 
 test('another error found by the test of the key is reported to the gate', async () => {
   const { told, read, ref } = await openPast();
-  room.kms.faults.set({ match: { key: ref.keyArn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied, times: 1 });
-  room.kms.faults.set({ match: { key: ref.keyArn, operation: 'GenerateDataKey' }, fault: KMS_FAULTS.notFound });
+  fixture.kms.faults.set({
+    match: { key: ref.keyArn, operation: 'Decrypt' },
+    fault: KMS_FAULTS.accessDenied,
+    times: 1,
+  });
+  fixture.kms.faults.set({ match: { key: ref.keyArn, operation: 'GenerateDataKey' }, fault: KMS_FAULTS.notFound });
   await expect(read(2020)).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' });
   expect(told.failed).toEqual(['KEY_NOT_FOUND']);
 });
@@ -129,8 +133,12 @@ test('another error found by the test of the key is reported to the gate', async
 test('a test without a response from KMS denies neither the key nor the period', async () => {
   const { told, read, ring, ref } = await openPast();
   const current = bytesOf(await ring.current(ref, 'documents', 1));
-  room.kms.faults.set({ match: { key: ref.keyArn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied, times: 1 });
-  const failing = room.kms.faults.set({
+  fixture.kms.faults.set({
+    match: { key: ref.keyArn, operation: 'Decrypt' },
+    fault: KMS_FAULTS.accessDenied,
+    times: 1,
+  });
+  const failing = fixture.kms.faults.set({
     match: { key: ref.keyArn, operation: 'GenerateDataKey' },
     fault: KMS_FAULTS.internal,
   });
@@ -153,7 +161,7 @@ test('a tenant that shares a KMS key has its own denied periods', async () => {
   const { read, ring, kms, ref } = await openPast();
   const other = contextIn('sharer', 2020);
   const { wrapped } = await kms.generateDataKey(keyRef(other.tenant, ref.keyArn), other);
-  room.kms.faults.set({
+  fixture.kms.faults.set({
     match: { key: ref.keyArn, context: { tenant: ref.tenant, period: contextIn(ref.tenant, 2020).period } },
     fault: KMS_FAULTS.accessDenied,
   });

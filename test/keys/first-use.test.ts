@@ -3,48 +3,48 @@ import { keyRef } from '../../src/runtime/key-ref.ts';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { eventually } from '../support/eventually.ts';
-import { bytesOf, contextOf, isZeroed, openRoom, type Room } from './fixture.ts';
+import { bytesOf, contextOf, isZeroed, openFixture, type Fixture } from './fixture.ts';
 
-let room: Room;
+let fixture: Fixture;
 
 beforeAll(async () => {
-  room = await openRoom();
+  fixture = await openFixture();
 });
 
-afterEach(() => room.kms.faults.clear());
+afterEach(() => fixture.kms.faults.clear());
 
-afterAll(() => room[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 test('200 parallel first uses are one KMS call', async () => {
-  const ref = room.tenant();
-  const { ring } = await room.open();
+  const ref = fixture.tenant();
+  const { ring } = await fixture.open();
   const keys = await Promise.all(Array.from({ length: 200 }, () => ring.current(ref, 'documents', 10)));
   expect(new Set(keys).size).toBe(1);
   expect(bytesOf(keys[0]!)).toHaveLength(32);
-  expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(1);
-  expect(room.kms.counts.count({ tenant: ref.tenant, operation: 'GenerateDataKey', result: 'ok' })).toBe(1);
+  expect(fixture.kms.counts.count({ tenant: ref.tenant })).toBe(1);
+  expect(fixture.kms.counts.count({ tenant: ref.tenant, operation: 'GenerateDataKey', result: 'ok' })).toBe(1);
 });
 
 test('200 parallel first reads of one wrapped key are one KMS call', async () => {
-  const ref = room.tenant();
-  const [writer, reader] = [await room.open(), await room.open()];
+  const ref = fixture.tenant();
+  const [writer, reader] = [await fixture.open(), await fixture.open()];
   const { wrapped, context } = await writer.ring.current(ref, 'documents', 10);
   const keys = await Promise.all(Array.from({ length: 200 }, () => reader.ring.unwrap(ref, wrapped, context)));
   expect(new Set(keys).size).toBe(1);
-  expect(room.kms.counts.count({ tenant: ref.tenant, operation: 'Decrypt' })).toBe(1);
+  expect(fixture.kms.counts.count({ tenant: ref.tenant, operation: 'Decrypt' })).toBe(1);
 });
 
 test('a process reads what it wrote without a KMS call', async () => {
-  const ref = room.tenant();
-  const { ring } = await room.open();
+  const ref = fixture.tenant();
+  const { ring } = await fixture.open();
   const key = await ring.current(ref, 'documents', 10);
   expect(await ring.unwrap(ref, Buffer.from(key.wrapped), key.context)).toBe(key);
-  expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(1);
+  expect(fixture.kms.counts.count({ tenant: ref.tenant })).toBe(1);
 });
 
 test('a KMS call is bound to tenant, period and purpose, and to nothing else', async () => {
-  const ref = room.tenant();
-  const { ring, kms } = await room.open();
+  const ref = fixture.tenant();
+  const { ring, kms } = await fixture.open();
   const documents = await ring.current(ref, 'documents', 10);
   const intake = await ring.current(ref, 'intake', 10);
   expect(Object.entries(documents.context)).toEqual([
@@ -69,16 +69,16 @@ test('a KMS call is bound to tenant, period and purpose, and to nothing else', a
 });
 
 test('a data key keeps only the tenant and the ARN of a larger object', async () => {
-  const ref = room.tenant();
-  const { ring } = await room.open();
+  const ref = fixture.tenant();
+  const { ring } = await fixture.open();
   const tenant = { ...ref, operatorStop: { code: 'KEY_BLOCKED' } };
   expect((await ring.current(tenant, 'documents', 10)).ref).toEqual(ref);
 });
 
 test('a rejection is not cached: all waiting callers get it, and the next one calls KMS again', async () => {
-  const ref = room.tenant();
-  const { ring } = await room.open();
-  const fault = room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied });
+  const ref = fixture.tenant();
+  const { ring } = await fixture.open();
+  const fault = fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied });
   const uses = await Promise.allSettled(Array.from({ length: 20 }, () => ring.current(ref, 'documents', 10)));
   expect(uses.map((use) => (use.status === 'rejected' ? (use.reason as { code: string }).code : 'ok'))).toEqual(
     Array.from({ length: 20 }, () => 'KEY_DENIED'),
@@ -86,14 +86,14 @@ test('a rejection is not cached: all waiting callers get it, and the next one ca
   expect(fault.met).toBe(1);
   fault.clear();
   expect((await ring.current(ref, 'documents', 10)).isLive).toBe(true);
-  expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(2);
+  expect(fixture.kms.counts.count({ tenant: ref.tenant })).toBe(2);
 });
 
 test('a read calls KMS again after a rejected read', async () => {
-  const ref = room.tenant();
-  const [writer, reader] = [await room.open(), await room.open()];
+  const ref = fixture.tenant();
+  const [writer, reader] = [await fixture.open(), await fixture.open()];
   const { wrapped, context } = await writer.ring.current(ref, 'documents', 10);
-  const fault = room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.notFound });
+  const fault = fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.notFound });
   await expect(reader.ring.unwrap(ref, wrapped, context)).rejects.toMatchObject({
     code: 'KEY_NOT_FOUND',
   });
@@ -102,9 +102,9 @@ test('a read calls KMS again after a rejected read', async () => {
 });
 
 test('a failed creation frees its claim, so the next process need not wait for its expiry', async () => {
-  const ref = room.tenant();
-  const [first, second] = [await room.open(), await room.open()];
-  room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied, times: 1 });
+  const ref = fixture.tenant();
+  const [first, second] = [await fixture.open(), await fixture.open()];
+  fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied, times: 1 });
   await expect(first.ring.current(ref, 'documents', 10)).rejects.toMatchObject({ code: 'KEY_DENIED' });
   const context = contextOf(ref.tenant);
   const token = await eventually(() => second.shared.claim(ref, context));
@@ -114,9 +114,9 @@ test('a failed creation frees its claim, so the next process need not wait for i
 });
 
 test('a KMS that hangs for one tenant does not delay others, regardless of the number of calls', async () => {
-  const [slow, quick] = [room.tenant(), room.tenant()];
-  const { ring } = await room.open();
-  const hang = room.kms.faults.set({ match: { key: slow.keyArn }, fault: { kind: 'hang' } });
+  const [slow, quick] = [fixture.tenant(), fixture.tenant()];
+  const { ring } = await fixture.open();
+  const hang = fixture.kms.faults.set({ match: { key: slow.keyArn }, fault: { kind: 'hang' } });
   const order: string[] = [];
   const slowUses = [
     ring.current(slow, 'documents', 10),
@@ -137,9 +137,9 @@ test('a KMS that hangs for one tenant does not delay others, regardless of the n
 });
 
 test('a key requested before a wipe is wiped on arrival, and the waiting caller gets another', async () => {
-  const ref = room.tenant();
-  const { ring, plaintexts } = await room.open();
-  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });
+  const ref = fixture.tenant();
+  const { ring, plaintexts } = await fixture.open();
+  const hang = fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });
   const use = ring.current(ref, 'documents', 10);
   await eventually(() => hang.waiting === 1);
   expect(ring.wipe(ref)).toBe(0);

@@ -23,7 +23,7 @@ interface KmsControl {
   readonly faults: { clear(): void };
 }
 
-export interface Room<Control extends KmsControl = MemoryKms> extends AsyncDisposable {
+export interface Fixture<Control extends KmsControl = MemoryKms> extends AsyncDisposable {
   readonly kms: Control;
   readonly platformKeyArn: string;
   /** A ring with clients of its own, as another process would have it. */
@@ -34,25 +34,25 @@ export interface Room<Control extends KmsControl = MemoryKms> extends AsyncDispo
 
 export type RingOptions = Partial<Pick<KeyRingDeps, 'use' | 'limits' | 'maxKeys' | 'watch' | 'onUse' | 'onWipe'>> & {
   readonly clock?: FakeClock;
-  /** Instead of a client of the room's KMS. */
+  /** Instead of a client of the fixture's KMS. */
   readonly kms?: Kms;
 };
 
 export const HOUR_MS = 3_600_000;
 
 /** Use it with `await using`, or dispose of it at the end of the file. */
-export async function openRoom(): Promise<Room> {
+export async function openFixture(): Promise<Fixture> {
   const kms = new MemoryKms();
   const shared = memorySharedKeys();
-  return roomOf(kms, kms.platformKeyArn, { connect: () => kms.connect(), shared });
+  return fixtureOf(kms, kms.platformKeyArn, { connect: () => kms.connect(), shared });
 }
 
-/** A room around any KMS. */
-export function roomOf<Control extends KmsControl>(
+/** A fixture around any KMS. */
+export function fixtureOf<Control extends KmsControl>(
   kms: Control,
   platformKeyArn: string,
   { connect, shared }: { connect: (use: 'patient' | 'prompt') => Kms; shared: SharedKeys },
-): Room<Control> {
+): Fixture<Control> {
   const opened = new DisposableStack();
   let tenants = 0;
   return {

@@ -8,22 +8,22 @@ import { KEY_STATE_TABLE, type KeyStateRow } from '../../src/keys/aws/kms-errors
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { kmsClient } from '../../packages/local-aws/test/clients.ts';
 import { contextOf, type OneRing } from './fixture.ts';
-import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
+import { openAdapterFixture, type AdapterFixture } from './adapter-fixture.ts';
 
-let room: AdapterRoom;
+let fixture: AdapterFixture;
 let one: OneRing;
 
 beforeAll(async () => {
-  room = await openAdapterRoom();
-  one = await room.open();
+  fixture = await openAdapterFixture();
+  one = await fixture.open();
 });
 
 afterEach(() => {
-  room.kms.faults.clear();
-  room.kms.setState(room.config.platformKeyArn, 'Enabled');
+  fixture.kms.faults.clear();
+  fixture.kms.setState(fixture.config.platformKeyArn, 'Enabled');
 });
 
-afterAll(() => room[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 interface StateRow {
   readonly state: KeyState;
@@ -77,18 +77,18 @@ const told = (call: Promise<unknown>): Promise<Told> =>
   );
 
 test.each(STATES)('a key in state $state ($answers) is reported as $code', async ({ state, answers, ...codes }) => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const context = contextOf(ref.tenant);
   for (const [key, code] of [
     [ref.keyArn, codes.code],
-    [room.config.platformKeyArn, codes.platform],
+    [fixture.config.platformKeyArn, codes.platform],
   ] as const) {
     const { wrapped } = await one.kms.generateDataKey(keyRef(context.tenant, key), context);
     let deletesAt: number | undefined;
     if (state === 'PendingDeletion') {
-      room.kms.scheduleDeletion(key, { days: 7, answers: answers as 'DisabledException' });
+      fixture.kms.scheduleDeletion(key, { days: 7, answers: answers as 'DisabledException' });
       deletesAt = await deletionOf(key);
-    } else room.kms.setState(key, state);
+    } else fixture.kms.setState(key, state);
     const tell = async (): Promise<Told[]> => [
       await told(one.kms.generateDataKey(keyRef(context.tenant, key), context)),
       await told(one.kms.decrypt(keyRef(context.tenant, key), wrapped, context)),
@@ -97,7 +97,7 @@ test.each(STATES)('a key in state $state ($answers) is reported as $code', async
     const both = (told: Told): Told[] => [told, told];
     expect(await tell()).toEqual(both(answers === 'ok' ? { code: 'ok' } : { ...fault, deletesAt }));
     // When DescribeKey is denied too, the refusal's own text tells the state, but no date.
-    const set = room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
+    const set = fixture.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
     expect(await tell()).toEqual(both(answers === 'ok' ? { code: 'ok' } : { ...fault, deletesAt: undefined }));
     set.clear();
   }
@@ -105,16 +105,16 @@ test.each(STATES)('a key in state $state ($answers) is reported as $code', async
 
 /** When the local KMS says that it will delete the key, milliseconds. */
 async function deletionOf(key: string): Promise<number> {
-  const client = kmsClient(room.kms);
+  const client = kmsClient(fixture.kms);
   const { KeyMetadata } = await client.send(new DescribeKeyCommand({ KeyId: key }));
   client.destroy();
   return KeyMetadata!.DeletionDate!.getTime();
 }
 
 test('a deleted key is reported as KEY_NOT_FOUND', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const { wrapped } = await one.kms.generateDataKey(ref, contextOf(ref.tenant));
-  room.kms.forget(ref.keyArn);
+  fixture.kms.forget(ref.keyArn);
   const gone = { code: 'KEY_NOT_FOUND', reason: 'NotFoundException', keyArn: ref.keyArn };
   expect(await told(one.kms.generateDataKey(ref, contextOf(ref.tenant)))).toEqual(gone);
   expect(await told(one.kms.decrypt(ref, wrapped, contextOf(ref.tenant)))).toEqual(gone);
@@ -124,9 +124,9 @@ test('a deleted key is reported as KEY_NOT_FOUND', async () => {
 test.each(['Enabled', 'Updating'] as const)(
   'a rejection is temporary if DescribeKey finds the key %s',
   async (state) => {
-    const ref = room.tenant();
-    room.kms.setState(ref.keyArn, state);
-    room.kms.faults.set({
+    const ref = fixture.tenant();
+    fixture.kms.setState(ref.keyArn, state);
+    fixture.kms.faults.set({
       match: { key: ref.keyArn, operation: 'GenerateDataKey' },
       fault: { kind: 'error', name: 'DisabledException' },
     });
@@ -146,8 +146,8 @@ test.each([
   ['DisabledException', 'KEY_DISABLED'],
   ['KMSInvalidStateException', 'KEY_UNAVAILABLE'],
 ])('%s with an unknown message is reported as %s if DescribeKey is denied', async (name, code) => {
-  const ref = room.tenant();
-  room.kms.faults.set({ match: { operation: 'GenerateDataKey' }, fault: { kind: 'error', name, message: 'No.' } });
-  room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
+  const ref = fixture.tenant();
+  fixture.kms.faults.set({ match: { operation: 'GenerateDataKey' }, fault: { kind: 'error', name, message: 'No.' } });
+  fixture.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
   expect((await told(one.kms.generateDataKey(ref, contextOf(ref.tenant)))).code).toBe(code);
 });

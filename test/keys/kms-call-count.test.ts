@@ -9,7 +9,7 @@ import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revoc
 import type { Kms } from '../../src/keys/kms.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
-import { openRedisRoom, type RedisRing, type RedisRoom } from './redis-fixture.ts';
+import { openRedisFixture, type RedisRing, type RedisFixture } from './redis-fixture.ts';
 
 const PROCESSES = 3;
 const MINUTES = 120;
@@ -45,12 +45,12 @@ const total = (calls: readonly Calls[]): Calls => ({
   decrypted: calls.reduce((sum, { decrypted }) => sum + decrypted, 0),
 });
 
-let room: RedisRoom;
+let fixture: RedisFixture;
 
 beforeEach(async () => {
-  room = await openRedisRoom();
+  fixture = await openRedisFixture();
 });
-afterEach(() => room[Symbol.asyncDispose]());
+afterEach(() => fixture[Symbol.asyncDispose]());
 
 /** KMS as a key ring sees it, which knows what it wrapped and for whom. */
 function countingKms(): { readonly kms: Kms; readonly taken: () => Calls } {
@@ -84,8 +84,8 @@ function countingKms(): { readonly kms: Kms; readonly taken: () => Calls } {
 
 async function startProcess(kms: Kms, keyCheckMs: number): Promise<Process> {
   const clock = new FakeClock();
-  const one = await room.open({ clock, kms });
-  const keys = redisKeys(room.config.queue);
+  const one = await fixture.open({ clock, kms });
+  const keys = redisKeys(fixture.config.queue);
   const check = startRevocationCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs });
   // From here on it looks when the test says so.
   await check.stop();
@@ -111,7 +111,7 @@ async function useAll(processes: readonly Process[], tenants: readonly KeyRef[])
 
 /** Redis' clock cannot be moved: what it would have let run out by then goes, and the rest comes nearer. */
 async function age({ redis }: Process, tenants: readonly KeyRef[], ms: number): Promise<void> {
-  const keys = redisKeys(room.config.queue);
+  const keys = redisKeys(fixture.config.queue);
   const leases = tenants.map((ref) => keys.lease(`revocation-check:${gateId(ref)}`));
   await redis.eval(
     `for _, key in ipairs(KEYS) do
@@ -162,7 +162,7 @@ function promised(tenants: readonly KeyRef[], checkMinutes?: number): Calls[] {
   });
 }
 
-const tenantsOf = (count: number): KeyRef[] => Array.from({ length: count }, () => room.tenant());
+const tenantsOf = (count: number): KeyRef[] => Array.from({ length: count }, () => fixture.tenant());
 const most = (calls: readonly Calls[]): number =>
   Math.max(...calls.map(({ generated, decrypted }) => generated + decrypted));
 

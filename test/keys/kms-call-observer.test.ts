@@ -7,9 +7,9 @@ import type { DataKey } from '../../src/keys/data-key.ts';
 import type { KmsCallObserver } from '../../src/keys/key-watch.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { bytesOf, contextOf, HOUR_MS, isZeroed, openRoom, type Room } from './fixture.ts';
+import { bytesOf, contextOf, HOUR_MS, isZeroed, openFixture, type Fixture } from './fixture.ts';
 
-let room: Room;
+let fixture: Fixture;
 let uses: string[];
 let wipes: string[];
 let told: string[];
@@ -37,7 +37,7 @@ const watch: KmsCallObserver = {
 };
 
 beforeAll(async () => {
-  room = await openRoom();
+  fixture = await openFixture();
 });
 
 beforeEach(() => {
@@ -46,13 +46,13 @@ beforeEach(() => {
   look = undefined;
 });
 
-afterEach(() => room.kms.faults.clear());
+afterEach(() => fixture.kms.faults.clear());
 
-afterAll(() => room[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 async function open(options: { clock?: FakeClock; maxKeys?: number } = {}) {
-  const ref = room.tenant();
-  const one = await room.open({
+  const ref = fixture.tenant();
+  const one = await fixture.open({
     ...options,
     watch,
     onUse: (result) => uses.push(result),
@@ -65,8 +65,8 @@ test('each KMS call and its end are observed, and all its callers get the observ
   const { ring, ref } = await open();
   await ring.current(ref, 'documents', 1);
   expect(told).toEqual([`begin ${ref.tenant}`, 'ok']);
-  const other = room.tenant();
-  room.kms.faults.set({ match: { key: other.keyArn }, fault: KMS_FAULTS.internal });
+  const other = fixture.tenant();
+  fixture.kms.faults.set({ match: { key: other.keyArn }, fault: KMS_FAULTS.internal });
   const two = await Promise.allSettled([1, 2].map(() => ring.current(other, 'documents', 1)));
   const refused = { status: 'rejected', reason: expect.objectContaining({ code: 'KEY_UNAVAILABLE' }) as unknown };
   expect(two).toEqual([refused, refused]);
@@ -77,11 +77,11 @@ test('a shut gate rejects encryption and reading with its error, without a KMS c
   const { ring, kms, ref } = await open();
   const { wrapped } = await kms.generateDataKey(ref, contextOf(ref.tenant));
   isShut = true;
-  room.kms.counts.reset();
+  fixture.kms.counts.reset();
   const refused = { code: 'KEY_DISABLED', keyArn: ref.keyArn, since: 7 };
   await expect(ring.current(ref, 'documents', 1)).rejects.toMatchObject(refused);
   await expect(ring.unwrap(ref, wrapped, contextOf(ref.tenant))).rejects.toMatchObject(refused);
-  expect(room.kms.counts.all()).toEqual([]);
+  expect(fixture.kms.counts.all()).toEqual([]);
   isShut = false;
   await expect(ring.unwrap(ref, wrapped, contextOf(ref.tenant))).resolves.toMatchObject({ isLive: true });
 });
@@ -89,7 +89,7 @@ test('a shut gate rejects encryption and reading with its error, without a KMS c
 test('the platform key is not gated: content waits under it because a gate is shut', async () => {
   const { ring, ref } = await open();
   isShut = true;
-  await expect(ring.current(keyRef(ref.tenant, room.platformKeyArn), 'intake', 1)).resolves.toMatchObject({
+  await expect(ring.current(keyRef(ref.tenant, fixture.platformKeyArn), 'intake', 1)).resolves.toMatchObject({
     isLive: true,
   });
   expect(told).toEqual([]);
@@ -98,7 +98,7 @@ test('the platform key is not gated: content waits under it because a gate is sh
 test('a cached key is not used before the gate is read, if the process may have missed its shutting', async () => {
   const { ring, ref } = await open();
   const { wrapped, context } = await ring.current(ref, 'documents', 1);
-  const other = room.tenant();
+  const other = fixture.tenant();
   await ring.current(other, 'documents', 1);
   uses.length = 0;
   const uncertain = [
@@ -163,7 +163,7 @@ test('encrypt() fails with the gate’s error if the shut gate wiped its key', a
 
 test('a shut gate wipes the tenant’s keys under its KMS key, also those on their way, and no others', async () => {
   const { ring, kms, plaintexts, ref } = await open();
-  const other = room.tenant();
+  const other = fixture.tenant();
   const { wrapped } = await kms.generateDataKey(ref, contextOf(ref.tenant));
   const mine = bytesOf(await ring.current(ref, 'documents', 1));
   const spared = [
@@ -171,7 +171,7 @@ test('a shut gate wipes the tenant’s keys under its KMS key, also those on the
     bytesOf(await ring.current(keyRef(ref.tenant, other.keyArn), 'documents', 1)),
   ];
   const seen = plaintexts.length;
-  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  const hang = fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
   const coming = ring.unwrap(ref, wrapped, contextOf(ref.tenant));
   await eventually(() => hang.waiting === 1);
   expect(ring.wipe(ref)).toBe(1);
@@ -196,7 +196,7 @@ test('uses are counted as miss, shared or hit', async () => {
 test('wipes are counted by reason: evicted, expired, unusable and closed', async () => {
   const clock = new FakeClock();
   const { ring, kms, ref } = await open({ clock, maxKeys: 1 });
-  const other = room.tenant();
+  const other = fixture.tenant();
   await ring.current(ref, 'documents', 1);
   await ring.current(other, 'documents', 1);
   expect(wipes.splice(0)).toEqual(['room']);
@@ -204,7 +204,7 @@ test('wipes are counted by reason: evicted, expired, unusable and closed', async
   expect(wipes.splice(0)).toEqual(['expired']);
   const { context } = await ring.current(ref, 'documents', 1);
   const { wrapped } = await kms.generateDataKey(ref, context);
-  room.kms.disable(ref.keyArn);
+  fixture.kms.disable(ref.keyArn);
   await expect(ring.unwrap(ref, wrapped, context)).rejects.toMatchObject({
     code: 'KEY_UNAVAILABLE',
   });

@@ -23,7 +23,7 @@ interface Match {
 }
 
 /** A KMS and the ways to change its keys. */
-interface World extends AsyncDisposable {
+interface Setup extends AsyncDisposable {
   readonly keys: Pick<
     MemoryKms,
     | 'createKey'
@@ -41,7 +41,7 @@ interface World extends AsyncDisposable {
   connect(): Kms;
 }
 
-function memoryWorld(): World {
+function memorySetup(): Setup {
   const kms = new MemoryKms();
   return {
     keys: kms,
@@ -53,7 +53,7 @@ function memoryWorld(): World {
   };
 }
 
-async function adapterWorld(): Promise<World> {
+async function adapterSetup(): Promise<Setup> {
   const local = await openLocalKms();
   const { kms, config } = local;
   return {
@@ -67,27 +67,27 @@ async function adapterWorld(): Promise<World> {
 }
 
 describe.each([
-  ['the adapter over the local KMS', adapterWorld],
-  ['the double in memory', memoryWorld],
+  ['the adapter over the local KMS', adapterSetup],
+  ['the double in memory', memorySetup],
 ])('%s', (_, open) => {
-  let world: World;
+  let setup: Setup;
   let kms: Kms;
   let arn: string;
 
   beforeAll(async () => {
-    world = await open();
-    arn = world.keys.createKey();
-    kms = world.connect();
+    setup = await open();
+    arn = setup.keys.createKey();
+    kms = setup.connect();
   });
 
   afterEach(() => {
-    world.clearFaults();
-    world.counts.reset();
+    setup.clearFaults();
+    setup.counts.reset();
   });
 
   afterAll(async () => {
     kms.close();
-    await world[Symbol.asyncDispose]();
+    await setup[Symbol.asyncDispose]();
   });
 
   test('unwraps a data key to its plaintext of 32 bytes, in a separate buffer', async () => {
@@ -101,7 +101,7 @@ describe.each([
   test('makes a different data key in each call, and another client unwraps it', async () => {
     const [one, two] = [await kms.generateDataKey(acme(arn), CONTEXT), await kms.generateDataKey(acme(arn), CONTEXT)];
     expect(one.plaintext.equals(two.plaintext)).toBe(false);
-    const other = world.connect();
+    const other = setup.connect();
     expect((await other.decrypt(acme(arn), two.wrapped, CONTEXT)).equals(two.plaintext)).toBe(true);
     other.close();
   });
@@ -118,7 +118,7 @@ describe.each([
   );
 
   test('rejects a data key of another KMS key', async () => {
-    const { wrapped } = await kms.generateDataKey(acme(world.keys.createKey()), CONTEXT);
+    const { wrapped } = await kms.generateDataKey(acme(setup.keys.createKey()), CONTEXT);
     await expect(kms.decrypt(acme(arn), wrapped, CONTEXT)).rejects.toMatchObject({
       code: 'OBJECT_TAMPERED',
       reason: 'IncorrectKeyException',
@@ -133,7 +133,7 @@ describe.each([
       code: 'OBJECT_TAMPERED',
       reason: 'WrappedLength',
     });
-    expect(world.counts.count()).toBe(0);
+    expect(setup.counts.count()).toBe(0);
   });
 
   test('rejects a data key with one changed byte', async () => {
@@ -143,16 +143,16 @@ describe.each([
   });
 
   const STATES: [string, (key: string) => void, string][] = [
-    ['disabled', (key) => world.keys.disable(key), 'KEY_DISABLED'],
-    ['pending deletion', (key) => world.keys.scheduleDeletion(key), 'KEY_PENDING_DELETION'],
-    ['pending import', (key) => world.keys.setState(key, 'PendingImport'), 'KEY_PENDING_IMPORT'],
-    ['unavailable', (key) => world.keys.setState(key, 'Unavailable'), 'KEY_UNAVAILABLE'],
-    ['being created', (key) => world.keys.setState(key, 'Creating'), 'KMS_FAILED'],
-    ['gone', (key) => world.keys.forget(key), 'KEY_NOT_FOUND'],
+    ['disabled', (key) => setup.keys.disable(key), 'KEY_DISABLED'],
+    ['pending deletion', (key) => setup.keys.scheduleDeletion(key), 'KEY_PENDING_DELETION'],
+    ['pending import', (key) => setup.keys.setState(key, 'PendingImport'), 'KEY_PENDING_IMPORT'],
+    ['unavailable', (key) => setup.keys.setState(key, 'Unavailable'), 'KEY_UNAVAILABLE'],
+    ['being created', (key) => setup.keys.setState(key, 'Creating'), 'KMS_FAILED'],
+    ['gone', (key) => setup.keys.forget(key), 'KEY_NOT_FOUND'],
   ];
 
   test.each(STATES)('rejects both calls with a %s key, and names the key', async (_name, change, code) => {
-    const key = world.keys.createKey();
+    const key = setup.keys.createKey();
     const { wrapped } = await kms.generateDataKey(acme(key), CONTEXT);
     change(key);
     const refused = { code, keyArn: key };
@@ -161,8 +161,8 @@ describe.each([
   });
 
   test('returns the deletion date of a key pending deletion', async () => {
-    const key = world.keys.createKey();
-    world.keys.scheduleDeletion(key, { days: 7 });
+    const key = setup.keys.createKey();
+    setup.keys.scheduleDeletion(key, { days: 7 });
     const { deletesAt = 0 } = (await kms.generateDataKey(acme(key), CONTEXT).catch((error: unknown) => error)) as {
       deletesAt?: number;
     };
@@ -170,11 +170,11 @@ describe.each([
   });
 
   test('accepts a key again after it is enabled', async () => {
-    const key = world.keys.createKey();
-    world.keys.scheduleDeletion(key);
-    world.keys.cancelDeletion(key);
+    const key = setup.keys.createKey();
+    setup.keys.scheduleDeletion(key);
+    setup.keys.cancelDeletion(key);
     await expect(kms.generateDataKey(acme(key), CONTEXT)).rejects.toMatchObject({ code: 'KEY_DISABLED' });
-    world.keys.enable(key);
+    setup.keys.enable(key);
     expect((await kms.generateDataKey(acme(key), CONTEXT)).plaintext).toHaveLength(32);
   });
 
@@ -185,13 +185,13 @@ describe.each([
   });
 
   test('throws PLATFORM_KEY if the platform key is denied', async () => {
-    const key = world.keys.platformKeyArn;
-    world.keys.disable(key);
+    const key = setup.keys.platformKeyArn;
+    setup.keys.disable(key);
     await expect(kms.generateDataKey(acme(key), CONTEXT)).rejects.toMatchObject({
       code: 'PLATFORM_KEY',
       keyArn: key,
     });
-    world.keys.enable(key);
+    setup.keys.enable(key);
   });
 
   test.each([
@@ -202,19 +202,19 @@ describe.each([
     ['accessDeniedByUs', { code: 'KEY_DENIED', deniedBy: 'operator' }],
     ['notFound', { code: 'KEY_NOT_FOUND' }],
   ] as const)('throws the code and the key of an injected error: %s', async (name, expected) => {
-    world.fault(name, { key: arn });
-    const own = world.connect();
+    setup.fault(name, { key: arn });
+    const own = setup.connect();
     await expect(own.generateDataKey(acme(arn), CONTEXT)).rejects.toMatchObject({ ...expected, keyArn: arn });
     own.close();
   });
 
   test('denies only the operation or period of an injected denial', async () => {
     const { wrapped } = await kms.generateDataKey(acme(arn), CONTEXT);
-    const denial = world.fault('accessDenied', { key: arn, operation: 'Decrypt' });
+    const denial = setup.fault('accessDenied', { key: arn, operation: 'Decrypt' });
     await expect(kms.decrypt(acme(arn), wrapped, CONTEXT)).rejects.toMatchObject({ code: 'KEY_DENIED' });
     expect((await kms.generateDataKey(acme(arn), CONTEXT)).plaintext).toHaveLength(32);
     denial.clear();
-    world.fault('accessDenied', { key: arn, context: { period: '2020-01-01T00:00Z' } });
+    setup.fault('accessDenied', { key: arn, context: { period: '2020-01-01T00:00Z' } });
     expect(await kms.decrypt(acme(arn), wrapped, CONTEXT)).toHaveLength(32);
     await expect(kms.generateDataKey(acme(arn), { ...CONTEXT, period: '2020-01-01T00:00Z' })).rejects.toMatchObject({
       code: 'KEY_DENIED',
@@ -222,17 +222,17 @@ describe.each([
   });
 
   test('completes a hanging call after its injected error is cleared', async () => {
-    const hang = world.fault('hang', { key: arn });
+    const hang = setup.fault('hang', { key: arn });
     const call = kms.generateDataKey(acme(arn), CONTEXT);
     await eventually(() => hang.waiting === 1);
-    expect(world.counts.count({ key: arn, result: 'open' })).toBe(1);
+    expect(setup.counts.count({ key: arn, result: 'open' })).toBe(1);
     hang.clear();
     expect((await call).plaintext).toHaveLength(32);
   });
 
   test('ends a hanging call within seconds with KMS_FAILED', async () => {
     using _real = realDeadlines();
-    world.fault('hang', { key: arn });
+    setup.fault('hang', { key: arn });
     await expect(kms.generateDataKey(acme(arn), CONTEXT)).rejects.toMatchObject({
       code: 'KMS_FAILED',
       reason: 'TimeoutError',
@@ -240,16 +240,16 @@ describe.each([
   });
 
   test('counts calls by operation, key, tenant and result', async () => {
-    const key = world.keys.createKey();
+    const key = setup.keys.createKey();
     const { wrapped } = await kms.generateDataKey(acme(key), CONTEXT);
     await kms.decrypt(acme(key), wrapped, { ...CONTEXT });
-    expect(world.counts.count({ key })).toBe(2);
-    expect(world.counts.count({ key, operation: 'Decrypt', tenant: 'acme', result: 'ok' })).toBe(1);
-    expect(world.counts.count({ key, tenant: 'other' })).toBe(0);
+    expect(setup.counts.count({ key })).toBe(2);
+    expect(setup.counts.count({ key, operation: 'Decrypt', tenant: 'acme', result: 'ok' })).toBe(1);
+    expect(setup.counts.count({ key, tenant: 'other' })).toBe(0);
   });
 
   test("rejects calls with a tenant's key after close()", async () => {
-    const own = world.connect();
+    const own = setup.connect();
     own.close();
     await expect(own.generateDataKey(acme(arn), CONTEXT)).rejects.toMatchObject({
       code: 'KMS_FAILED',

@@ -12,26 +12,26 @@ import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
 import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { contextOf, type OneRing } from './fixture.ts';
-import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
+import { openAdapterFixture, type AdapterFixture } from './adapter-fixture.ts';
 
-let room: AdapterRoom;
+let fixture: AdapterFixture;
 let one: OneRing;
 /** Its deadline is short: for calls that hang. */
 let prompt: OneRing;
 
 beforeAll(async () => {
-  room = await openAdapterRoom();
-  one = await room.open();
-  prompt = await room.open({ use: 'prompt' });
+  fixture = await openAdapterFixture();
+  one = await fixture.open();
+  prompt = await fixture.open({ use: 'prompt' });
 });
 
 afterEach(() => {
-  room.kms.faults.clear();
-  room.kms.setState(room.config.platformKeyArn, 'Enabled');
-  room.kms.counts.reset();
+  fixture.kms.faults.clear();
+  fixture.kms.setState(fixture.config.platformKeyArn, 'Enabled');
+  fixture.kms.counts.reset();
 });
 
-afterAll(() => room[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 async function faultOf(call: Promise<unknown>): Promise<SealdexError> {
   const answer = await call.then(
@@ -154,15 +154,15 @@ const reasonOf = (fault: KmsErrorFault): string =>
 
 test.each(FAULTS)('$label: GenerateDataKey and Decrypt throw the code, reason and key', async ({ fault, ...row }) => {
   // A client of its own: what is throttled slows no other row.
-  const { kms } = await room.open();
-  const ref = room.tenant();
+  const { kms } = await fixture.open();
+  const ref = fixture.tenant();
   const context = contextOf(ref.tenant);
   for (const [key, code, deniedBy] of [
     [ref.keyArn, row.tenant, row.deniedBy],
-    [room.config.platformKeyArn, row.platform, row.deniedBy && 'operator'],
+    [fixture.config.platformKeyArn, row.platform, row.deniedBy && 'operator'],
   ] as const) {
     const { wrapped } = await kms.generateDataKey(keyRef(context.tenant, key), context);
-    const set = room.kms.faults.set({ match: { operation: ['GenerateDataKey', 'Decrypt'] }, fault });
+    const set = fixture.kms.faults.set({ match: { operation: ['GenerateDataKey', 'Decrypt'] }, fault });
     for (const call of [
       () => kms.generateDataKey(keyRef(context.tenant, key), context),
       () => kms.decrypt(keyRef(context.tenant, key), wrapped, context),
@@ -181,8 +181,8 @@ test.each(FAULTS)('$label: GenerateDataKey and Decrypt throw the code, reason an
 });
 
 test('an error has its AWS name as reason, the SDK’s error as cause and the request id, and none of KMS’ text in its message', async () => {
-  const ref = room.tenant();
-  room.kms.faults.set({ fault: KMS_ERRORS.accessDenied });
+  const ref = fixture.tenant();
+  fixture.kms.faults.set({ fault: KMS_ERRORS.accessDenied });
   const error = await one.kms.generateDataKey(ref, contextOf(ref.tenant)).catch((error: SealdexError) => error);
   expect(error).toMatchObject({
     code: 'KEY_DENIED',
@@ -194,13 +194,13 @@ test('an error has its AWS name as reason, the SDK’s error as cause and the re
 });
 
 test('a key state error costs one call and one DescribeKey; other errors cost one call', async () => {
-  const ref = room.tenant();
-  room.kms.disable(ref.keyArn);
+  const ref = fixture.tenant();
+  fixture.kms.disable(ref.keyArn);
   await codeOf(one.kms.generateDataKey(ref, contextOf(ref.tenant)));
-  room.kms.enable(ref.keyArn);
-  room.kms.faults.set({ match: { key: ref.keyArn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied });
+  fixture.kms.enable(ref.keyArn);
+  fixture.kms.faults.set({ match: { key: ref.keyArn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied });
   await codeOf(one.kms.decrypt(ref, Buffer.from('wrapped'), contextOf(ref.tenant)));
-  expect(room.kms.counts.all().map(({ operation, result, count }) => `${operation} ${result} ${count}`)).toEqual([
+  expect(fixture.kms.counts.all().map(({ operation, result, count }) => `${operation} ${result} ${count}`)).toEqual([
     'GenerateDataKey DisabledException 1',
     'DescribeKey ok 1',
     'Decrypt AccessDeniedException 1',
@@ -211,14 +211,16 @@ test('wrapped bytes of impossible length are a tampered message, not a wrong key
   const context = contextOf('acme');
   for (const length of [0, 6145, 65_535]) {
     expect(
-      await codeOf(one.kms.decrypt(keyRef(context.tenant, room.config.platformKeyArn), Buffer.alloc(length), context)),
+      await codeOf(
+        one.kms.decrypt(keyRef(context.tenant, fixture.config.platformKeyArn), Buffer.alloc(length), context),
+      ),
     ).toBe('OBJECT_TAMPERED');
   }
-  expect(room.kms.counts.count()).toBe(0);
+  expect(fixture.kms.counts.count()).toBe(0);
   expect(
-    await codeOf(one.kms.decrypt(keyRef(context.tenant, room.config.platformKeyArn), Buffer.alloc(6144), context)),
+    await codeOf(one.kms.decrypt(keyRef(context.tenant, fixture.config.platformKeyArn), Buffer.alloc(6144), context)),
   ).toBe('OBJECT_TAMPERED');
-  expect(room.kms.counts.count()).toBe(1);
+  expect(fixture.kms.counts.count()).toBe(1);
 });
 
 test('an invalid ARN is a wrong setting of the tenant', async () => {
@@ -231,8 +233,8 @@ test.each(['GenerateDataKey', 'Decrypt'])(
   'a hanging %s ends with KMS_FAILED for all waiting callers',
   async (operation) => {
     using _real = realDeadlines();
-    const ref = room.tenant();
-    const hang = room.kms.faults.set({ match: { key: ref.keyArn, operation }, fault: { kind: 'hang' } });
+    const ref = fixture.tenant();
+    const hang = fixture.kms.faults.set({ match: { key: ref.keyArn, operation }, fault: { kind: 'hang' } });
     const calls = Array.from({ length: 20 }, () =>
       operation === 'Decrypt'
         ? prompt.kms.decrypt(ref, Buffer.from('wrapped'), contextOf(ref.tenant))
@@ -247,33 +249,37 @@ test.each(['GenerateDataKey', 'Decrypt'])(
 
 test('the error of the first attempt is reported if the second one does not end in time', async () => {
   using _real = realDeadlines();
-  const ref = room.tenant();
-  room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_ERRORS.throttled, times: 1 });
-  room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  const ref = fixture.tenant();
+  fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_ERRORS.throttled, times: 1 });
+  fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
   expect(await codeOf(prompt.kms.generateDataKey(ref, contextOf(ref.tenant)))).toBe('KMS_THROTTLED');
 });
 
 test('a hanging DescribeKey leaves the first error as the reason', async () => {
   using _real = realDeadlines();
-  const ref = room.tenant();
-  room.kms.disable(ref.keyArn);
-  room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: { kind: 'hang' } });
+  const ref = fixture.tenant();
+  fixture.kms.disable(ref.keyArn);
+  fixture.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: { kind: 'hang' } });
   expect(await codeOf(prompt.kms.generateDataKey(ref, contextOf(ref.tenant)))).toBe('KEY_DISABLED');
 });
 
 const open = (endpoint: string): { kms: Kms; metrics: Metrics } => {
   const metrics = createMetrics();
-  return { kms: createKms({ ...room.config, kmsEndpoint: endpoint }, metrics, noAudit, 'prompt'), metrics };
+  return { kms: createKms({ ...fixture.config, kmsEndpoint: endpoint }, metrics, noAudit, 'prompt'), metrics };
 };
 
 test.each([
   ['no server listens', 'http://127.0.0.1:9', /^ECONNREFUSED$/],
   ['the name is unknown', 'http://kms.invalid:1', /^(ENOTFOUND|EAI_AGAIN)$/],
-  ['TLS is expected of a plain server', () => room.kms.endpoint.replace('http:', 'https:'), /^(EPROTO|ERR_SSL_\w+)$/],
+  [
+    'TLS is expected of a plain server',
+    () => fixture.kms.endpoint.replace('http:', 'https:'),
+    /^(EPROTO|ERR_SSL_\w+)$/,
+  ],
 ])('a KMS call throws KMS_FAILED with the code of the network if %s', async (_, endpoint, reason) => {
   const { kms, metrics } = open(typeof endpoint === 'string' ? endpoint : endpoint());
   await expect(
-    kms.generateDataKey(keyRef('acme', room.config.platformKeyArn), contextOf('acme')),
+    kms.generateDataKey(keyRef('acme', fixture.config.platformKeyArn), contextOf('acme')),
   ).rejects.toMatchObject({ code: 'KMS_FAILED', reason: expect.stringMatching(reason) as string });
   expect(await metrics.by('sealdex_kms_calls_total', 'result')).toEqual({ KMS_FAILED: 1 });
   kms.close();
@@ -309,13 +315,13 @@ test('an invalid error name from KMS does not become a reason', () => {
 });
 
 test('calls are counted by operation and result', async () => {
-  const [good, bad] = [room.tenant(), room.tenant()];
-  const [writer, reader] = [await room.open(), await room.open()];
+  const [good, bad] = [fixture.tenant(), fixture.tenant()];
+  const [writer, reader] = [await fixture.open(), await fixture.open()];
   const { wrapped, context } = await writer.ring.current(good, 'documents', 1);
   await reader.ring.unwrap(good, wrapped, context);
-  room.kms.disable(bad.keyArn);
+  fixture.kms.disable(bad.keyArn);
   await reader.ring.current(bad, 'documents', 1).catch(() => {});
-  room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
+  fixture.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
   await reader.ring.current(bad, 'documents', 1).catch(() => {});
   const lines = (text: string): string[] =>
     text.split('\n').filter((line) => line.startsWith('sealdex_kms_calls_total{'));

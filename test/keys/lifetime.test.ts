@@ -9,17 +9,17 @@ import type { SealdexError } from '../../src/runtime/errors.ts';
 import { DataKey, readClocks, PERIOD_MS, periodAt, periodEnd } from '../../src/keys/data-key.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { bytesOf, contextOf, HOUR_MS, isZeroed, openRoom, type Room } from './fixture.ts';
+import { bytesOf, contextOf, HOUR_MS, isZeroed, openFixture, type Fixture } from './fixture.ts';
 
-let room: Room;
+let fixture: Fixture;
 
 beforeAll(async () => {
-  room = await openRoom();
+  fixture = await openFixture();
 });
 
-afterEach(() => room.kms.faults.clear());
+afterEach(() => fixture.kms.faults.clear());
 
-afterAll(() => room[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 /** A clock at the very start of the tenant's period, so that 60 minutes and the period end together. */
 const clockAtStart = (tenant: string): FakeClock => new FakeClock(periodEnd(contextOf(tenant).period)! - PERIOD_MS);
@@ -41,9 +41,9 @@ test.each([
   ['both clocks', both],
   ['the monotonic clock while the wall clock is set back', wallBack],
 ])('a use fails at 60 min + 1 ms by %s, and succeeds a millisecond before 60 min', async (_, move) => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = clockAtStart(ref.tenant);
-  const { ring } = await room.open({ clock });
+  const { ring } = await fixture.open({ clock });
   const key = await ring.current(ref, 'documents', 10);
   const bytes = bytesOf(key);
   move(clock, HOUR_MS - 1);
@@ -56,10 +56,10 @@ test.each([
 });
 
 test('a data key expires with its period, even if it was created late in the period', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = clockAtStart(ref.tenant);
   clock.advance(50 * 60_000);
-  const { ring } = await room.open({ clock });
+  const { ring } = await fixture.open({ clock });
   const key = await ring.current(ref, 'documents', 10);
   both(clock, 10 * 60_000 - 1);
   expect(await ring.current(ref, 'documents', 10)).toBe(key);
@@ -70,9 +70,9 @@ test('a data key expires with its period, even if it was created late in the per
 });
 
 test('a wall clock set back does not revive a key: the earlier period has its own key', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = clockAtStart(ref.tenant);
-  const { ring } = await room.open({ clock });
+  const { ring } = await fixture.open({ clock });
   const key = await ring.current(ref, 'documents', 10);
   clock.setWall(clock.now() - 1);
   const older = await ring.current(ref, 'documents', 10);
@@ -80,11 +80,11 @@ test('a wall clock set back does not revive a key: the earlier period has its ow
 });
 
 test('the 60 minutes start with the KMS call, not with its response', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = clockAtStart(ref.tenant);
-  const { ring, kms } = await room.open({ clock });
+  const { ring, kms } = await fixture.open({ clock });
   const { wrapped } = await kms.generateDataKey(ref, contextOf(ref.tenant));
-  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  const hang = fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
   const use = ring.unwrap(ref, wrapped, contextOf(ref.tenant));
   await eventually(() => hang.waiting === 1);
   clock.advance(40 * 60_000);
@@ -97,18 +97,18 @@ test('the 60 minutes start with the KMS call, not with its response', async () =
 });
 
 test('the age of the oldest key is in whole milliseconds', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = clockAtStart(ref.tenant);
-  const { ring } = await room.open({ clock });
+  const { ring } = await fixture.open({ clock });
   await ring.current(ref, 'documents', 10);
   clock.advance(1.75);
   expect(ring.stats().oldestMs).toBe(2);
 });
 
 test('a key is wiped by its timer at its end, without a use', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = clockAtStart(ref.tenant);
-  const { ring } = await room.open({ clock });
+  const { ring } = await fixture.open({ clock });
   const bytes = bytesOf(await ring.current(ref, 'documents', 10));
   clock.advance(HOUR_MS - 1);
   expect(isZeroed(bytes)).toBe(false);
@@ -120,9 +120,9 @@ test('a key is wiped by its timer at its end, without a use', async () => {
 });
 
 test('a wall clock jump wipes the key within a minute, without a use', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = clockAtStart(ref.tenant);
-  const { ring } = await room.open({ clock });
+  const { ring } = await fixture.open({ clock });
   const bytes = bytesOf(await ring.current(ref, 'documents', 10));
   wallOnly(clock, 2 * HOUR_MS);
   clock.advance(60_000);
@@ -131,9 +131,9 @@ test('a wall clock jump wipes the key within a minute, without a use', async () 
 });
 
 test('a key of a past period can be used for reading, for at most an hour', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = clockAtStart(ref.tenant);
-  const [writer, reader] = [await room.open({ clock }), await room.open({ clock })];
+  const [writer, reader] = [await fixture.open({ clock }), await fixture.open({ clock })];
   const { wrapped, context } = await writer.ring.current(ref, 'documents', 10);
   clock.advance(5 * HOUR_MS);
   const key = await reader.ring.unwrap(ref, wrapped, context);
@@ -145,8 +145,8 @@ test('a key of a past period can be used for reading, for at most an hour', asyn
 
 test('a wipe leaves the selected keys zeroed and unusable, and others untouched', async () => {
   const clock = new FakeClock();
-  const [one, other] = [room.tenant(), room.tenant()];
-  const { ring } = await room.open({ clock });
+  const [one, other] = [fixture.tenant(), fixture.tenant()];
+  const { ring } = await fixture.open({ clock });
   const key = await ring.current(one, 'documents', 10);
   const spared = await ring.current(other, 'documents', 10);
   const [bytes, sparedBytes] = [bytesOf(key), bytesOf(spared)];
@@ -160,8 +160,8 @@ test('a wipe leaves the selected keys zeroed and unusable, and others untouched'
 
 test('close() wipes all keys, can be called twice, and leaves no timer', async () => {
   const clock = new FakeClock();
-  const ref = room.tenant();
-  const { ring } = await room.open({ clock });
+  const ref = fixture.tenant();
+  const { ring } = await fixture.open({ clock });
   const key = await ring.current(ref, 'documents', 10);
   const bytes = bytesOf(key);
   ring.close();
@@ -171,14 +171,14 @@ test('close() wipes all keys, can be called twice, and leaves no timer', async (
   const closed = { code: 'KMS_FAILED', reason: 'Closed' };
   await expect(ring.current(ref, 'documents', 10)).rejects.toMatchObject(closed);
   await expect(ring.unwrap(ref, key.wrapped, key.context)).rejects.toMatchObject(closed);
-  expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(1);
+  expect(fixture.kms.counts.count({ tenant: ref.tenant })).toBe(1);
 });
 
 test('close() during a KMS call rejects its callers at once and wipes the key on arrival', async () => {
   const clock = new FakeClock();
-  const ref = room.tenant();
-  const { ring, plaintexts } = await room.open({ clock });
-  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  const ref = fixture.tenant();
+  const { ring, plaintexts } = await fixture.open({ clock });
+  const hang = fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
   const uses = Promise.allSettled([1, 2].map(() => ring.current(ref, 'documents', 10)));
   await eventually(() => hang.waiting === 1);
   ring.close();
@@ -194,8 +194,8 @@ test('close() during a KMS call rejects its callers at once and wipes the key on
 
 test("close() ends a wait for another process's key", async () => {
   const clock = new FakeClock();
-  const ref = room.tenant();
-  const [claiming, waiting] = [await room.open(), await room.open({ clock })];
+  const ref = fixture.tenant();
+  const [claiming, waiting] = [await fixture.open(), await fixture.open({ clock })];
   expect(await claiming.shared.claim(ref, contextOf(ref.tenant))).toBeDefined();
   const use = waiting.ring.current(ref, 'documents', 10);
   await eventually(() => clock.pending === 1);
@@ -205,8 +205,8 @@ test("close() ends a wait for another process's key", async () => {
 });
 
 test('a key and its ring show no key bytes when printed, inspected or serialized', async () => {
-  const ref = room.tenant();
-  const { ring } = await room.open();
+  const ref = fixture.tenant();
+  const { ring } = await fixture.open();
   const key = await ring.current(ref, 'documents', 10);
   const label = `DataKey ${key.id}`;
   expect([String(key), JSON.stringify(key), inspect(key), inspect({ key }, { depth: 9, showHidden: true })]).toEqual([

@@ -7,23 +7,23 @@ import { FakeClock } from '../support/clock.ts';
 import { MemoryKms } from '../support/memory-kms.ts';
 import { memorySharedKeys } from '../support/memory-shared-keys.ts';
 import { removeKeys, testRedisUrl } from '../support/redis.ts';
-import { openRing, roomOf, type OneRing, type RingOptions, type Room } from './fixture.ts';
+import { openRing, fixtureOf, type OneRing, type RingOptions, type Fixture } from './fixture.ts';
 
 export type RedisRing = OneRing & { readonly redis: Redis };
 
-export interface RedisRoom extends Room {
+export interface RedisFixture extends Fixture {
   readonly config: { readonly redisUrl: string; readonly queue: string };
   /** `redisUrl`: another way to the same Redis. */
   open(options?: RingOptions & { readonly redisUrl?: string }): Promise<RedisRing>;
 }
 
-export async function openRedisRoom(): Promise<RedisRoom> {
+export async function openRedisFixture(): Promise<RedisFixture> {
   const config = { redisUrl: testRedisUrl(), queue: `t-${randomBytes(6).toString('hex')}` };
   const opened = new DisposableStack();
   const kms = new MemoryKms();
-  const room = roomOf(kms, kms.platformKeyArn, { connect: () => kms.connect(), shared: memorySharedKeys() });
+  const fixture = fixtureOf(kms, kms.platformKeyArn, { connect: () => kms.connect(), shared: memorySharedKeys() });
   return {
-    ...room,
+    ...fixture,
     config,
     async open({ redisUrl = config.redisUrl, use = 'patient', clock = new FakeClock(), kms: own, ...options } = {}) {
       const redis = opened.adopt(await openRedis({ redisUrl }, use), closeRedis);

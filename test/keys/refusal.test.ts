@@ -3,20 +3,20 @@ import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { eventually } from '../support/eventually.ts';
-import { bytesOf, contextOf, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
+import { bytesOf, contextOf, isZeroed, openFixture, type OneRing, type Fixture } from './fixture.ts';
 
-let room: Room;
+let fixture: Fixture;
 
 beforeAll(async () => {
-  room = await openRoom();
+  fixture = await openFixture();
 });
 
 afterEach(() => {
-  room.kms.faults.clear();
-  room.kms.setState(room.platformKeyArn, 'Enabled');
+  fixture.kms.faults.clear();
+  fixture.kms.setState(fixture.platformKeyArn, 'Enabled');
 });
 
-afterAll(() => room[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 /** A wrapped key that the ring does not hold: reading it asks KMS. */
 async function unread({ kms }: OneRing, ref: KeyRef): Promise<Buffer> {
@@ -24,19 +24,19 @@ async function unread({ kms }: OneRing, ref: KeyRef): Promise<Buffer> {
 }
 
 const refusals: [string, (arn: string) => unknown, string][] = [
-  ['disabled', (arn) => room.kms.disable(arn), 'KEY_DISABLED'],
-  ['pending deletion', (arn) => room.kms.scheduleDeletion(arn), 'KEY_PENDING_DELETION'],
-  ['pending import', (arn) => room.kms.setState(arn, 'PendingImport'), 'KEY_PENDING_IMPORT'],
-  ['unavailable', (arn) => room.kms.setState(arn, 'Unavailable'), 'KEY_UNAVAILABLE'],
-  ['denied', (key) => room.kms.faults.set({ match: { key }, fault: KMS_FAULTS.accessDenied }), 'KEY_DENIED'],
-  ['gone', (arn) => room.kms.forget(arn), 'KEY_NOT_FOUND'],
+  ['disabled', (arn) => fixture.kms.disable(arn), 'KEY_DISABLED'],
+  ['pending deletion', (arn) => fixture.kms.scheduleDeletion(arn), 'KEY_PENDING_DELETION'],
+  ['pending import', (arn) => fixture.kms.setState(arn, 'PendingImport'), 'KEY_PENDING_IMPORT'],
+  ['unavailable', (arn) => fixture.kms.setState(arn, 'Unavailable'), 'KEY_UNAVAILABLE'],
+  ['denied', (key) => fixture.kms.faults.set({ match: { key }, fault: KMS_FAULTS.accessDenied }), 'KEY_DENIED'],
+  ['gone', (arn) => fixture.kms.forget(arn), 'KEY_NOT_FOUND'],
 ];
 
 test.each(refusals)(
   'a KMS key found %s loses all its data keys of that tenant, and no others',
   async (_, refuse, code) => {
-    const [ref, other] = [room.tenant(), room.tenant()];
-    const one = await room.open();
+    const [ref, other] = [fixture.tenant(), fixture.tenant()];
+    const one = await fixture.open();
     const { ring } = one;
     const next = await unread(one, ref);
     const wiped = [await ring.current(ref, 'documents', 1), await ring.current(ref, 'intake', 1)];
@@ -55,19 +55,22 @@ test.each(refusals)(
 );
 
 test('a denied past period does not affect current keys, which are used without a call', async () => {
-  const ref = room.tenant();
-  const one = await room.open();
+  const ref = fixture.tenant();
+  const one = await fixture.open();
   const current = await one.ring.current(ref, 'documents', 1);
   const past = { ...contextOf(ref.tenant), period: '2020-01-01T00:00Z' };
   const { wrapped } = await one.kms.generateDataKey(ref, past);
-  room.kms.faults.set({ match: { key: ref.keyArn, context: { period: past.period } }, fault: KMS_FAULTS.accessDenied });
+  fixture.kms.faults.set({
+    match: { key: ref.keyArn, context: { period: past.period } },
+    fault: KMS_FAULTS.accessDenied,
+  });
   await expect(one.ring.unwrap(ref, wrapped, past)).rejects.toMatchObject({
     code: 'PERIOD_DENIED',
   });
   expect(isZeroed(bytesOf(current))).toBe(false);
-  const before = room.kms.counts.count({ key: ref.keyArn });
+  const before = fixture.kms.counts.count({ key: ref.keyArn });
   expect(await one.ring.current(ref, 'documents', 1)).toBe(current);
-  expect(room.kms.counts.count({ key: ref.keyArn })).toBe(before);
+  expect(fixture.kms.counts.count({ key: ref.keyArn })).toBe(before);
 });
 
 test.each([
@@ -76,25 +79,25 @@ test.each([
   ["rejecting sealdex's credentials", KMS_FAULTS.expiredCredentials, 'PLATFORM_CREDENTIALS'],
   ['given rubbish to unwrap', KMS_FAULTS.invalidCiphertext, 'OBJECT_TAMPERED'],
 ] as const)('a KMS error other than a denial (%s) wipes no cached data key', async (_, fault, code) => {
-  const ref = room.tenant();
-  const one = await room.open();
+  const ref = fixture.tenant();
+  const one = await fixture.open();
   const next = await unread(one, ref);
   const key = await one.ring.current(ref, 'documents', 1);
-  room.kms.faults.set({ match: { key: ref.keyArn }, fault });
+  fixture.kms.faults.set({ match: { key: ref.keyArn }, fault });
   await expect(one.ring.unwrap(ref, next, contextOf(ref.tenant))).rejects.toMatchObject({ code });
   expect(await one.ring.current(ref, 'documents', 1)).toBe(key);
 });
 
 test('an unusable platform key wipes the keys of the affected tenant only', async () => {
-  const [{ tenant }, other] = [room.tenant(), room.tenant()];
-  const ref = keyRef(tenant, room.platformKeyArn);
-  const one = await room.open();
+  const [{ tenant }, other] = [fixture.tenant(), fixture.tenant()];
+  const ref = keyRef(tenant, fixture.platformKeyArn);
+  const one = await fixture.open();
   const next = await unread(one, ref);
   const bytes = [
     bytesOf(await one.ring.current(ref, 'documents', 1)),
     bytesOf(await one.ring.current(keyRef(other.tenant, ref.keyArn), 'documents', 1)),
   ];
-  room.kms.disable(ref.keyArn);
+  fixture.kms.disable(ref.keyArn);
   await expect(one.ring.unwrap(ref, next, contextOf(ref.tenant))).rejects.toMatchObject({
     code: 'PLATFORM_KEY',
   });
@@ -102,14 +105,14 @@ test('an unusable platform key wipes the keys of the affected tenant only', asyn
 });
 
 test('a data key requested before its KMS key is denied is wiped on arrival and requested again', async () => {
-  const ref = room.tenant();
-  const one = await room.open();
+  const ref = fixture.tenant();
+  const one = await fixture.open();
   const [slow, refused] = [await unread(one, ref), await unread(one, ref)];
   const before = one.plaintexts.length;
-  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });
+  const hang = fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });
   const reading = one.ring.unwrap(ref, slow, contextOf(ref.tenant));
   await eventually(() => hang.waiting === 1);
-  const denial = room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied, times: 1 });
+  const denial = fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied, times: 1 });
   await expect(one.ring.unwrap(ref, refused, contextOf(ref.tenant))).rejects.toMatchObject({
     code: 'KEY_DENIED',
   });

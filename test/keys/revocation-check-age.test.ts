@@ -7,26 +7,26 @@ import { gateId } from '../../src/runtime/key-ref.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { HOUR_MS } from './fixture.ts';
-import { openRedisRoom, type RedisRoom } from './redis-fixture.ts';
+import { openRedisFixture, type RedisFixture } from './redis-fixture.ts';
 
 const INTERVAL_MS = 60_000;
 const LOOK_MS = 1000;
 
-let room: RedisRoom;
+let fixture: RedisFixture;
 
 beforeAll(async () => {
-  room = await openRedisRoom();
+  fixture = await openRedisFixture();
 });
-afterEach(() => room.kms.faults.clear());
-afterAll(() => room[Symbol.asyncDispose]());
+afterEach(() => fixture.kms.faults.clear());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 /** Two processes at the beginning of a period of one tenant. */
 async function fleet(keyCheckMs: number) {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = new FakeClock(Date.parse(periodAt(ref.tenant, new FakeClock().now())));
-  const keys = redisKeys(room.config.queue);
-  const { redis, ...first } = await room.open({ clock });
-  const rings = [{ redis, ...first }, await room.open({ clock })];
+  const keys = redisKeys(fixture.config.queue);
+  const { redis, ...first } = await fixture.open({ clock });
+  const rings = [{ redis, ...first }, await fixture.open({ clock })];
   const processes = rings.map((one) => ({
     check: startRevocationCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs }),
     encrypt: () => one.ring.current(ref, 'documents', 1),
@@ -51,7 +51,7 @@ async function fleet(keyCheckMs: number) {
     }
     return most;
   };
-  const asked = (): number => room.kms.counts.count({ key: ref.keyArn, operation: 'Decrypt' });
+  const asked = (): number => fixture.kms.counts.count({ key: ref.keyArn, operation: 'Decrypt' });
   return { arn: ref.keyArn, processes, look, longest, asked };
 }
 
@@ -79,10 +79,10 @@ test('one process per interval calls KMS, and no key stays unverified for longer
 test('the age of a key rises while its check fails, and falls with the first success', async () => {
   const { arn, processes, look, longest } = await fleet(INTERVAL_MS);
   for (const { encrypt } of processes) await encrypt();
-  room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.internal });
+  fixture.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.internal });
   await longest(150);
   expect(await look(0)).toEqual([150 * LOOK_MS, 150 * LOOK_MS]);
-  room.kms.faults.clear();
+  fixture.kms.faults.clear();
   const most = await longest(20);
   expect(Math.max(...most)).toBeLessThan(165 * LOOK_MS);
   for (const age of await look(0)) expect(age).toBeLessThan(20 * LOOK_MS);

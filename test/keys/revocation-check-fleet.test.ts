@@ -10,13 +10,13 @@ import { SealdexError } from '../../src/runtime/errors.ts';
 import { closeRedis, openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { openRedisRoom, type RedisRoom } from './redis-fixture.ts';
+import { openRedisFixture, type RedisFixture } from './redis-fixture.ts';
 
 const INTERVAL_MS = 300_000;
 const LEASE_MS = 10_000;
 const DAY_MS = 86_400_000;
 
-let room: RedisRoom;
+let fixture: RedisFixture;
 let redis: Redis;
 let keys: RedisKeys;
 let clock: FakeClock;
@@ -24,13 +24,13 @@ let tenant: string;
 let count = 0;
 
 beforeAll(async () => {
-  room = await openRedisRoom();
-  redis = await openRedis(room.config, 'patient');
-  keys = redisKeys(room.config.queue);
+  fixture = await openRedisFixture();
+  redis = await openRedis(fixture.config, 'patient');
+  keys = redisKeys(fixture.config.queue);
 });
 afterAll(async () => {
   closeRedis(redis);
-  await room[Symbol.asyncDispose]();
+  await fixture[Symbol.asyncDispose]();
 });
 beforeEach(() => {
   clock = new FakeClock();
@@ -120,7 +120,7 @@ test.for([
 });
 
 test('a process without the data key records no success, and the next process calls KMS', async () => {
-  const { ring } = await room.open({ clock });
+  const { ring } = await fixture.open({ clock });
   const one = await startProcess([tenant], (held) => ring.recheck(held));
   const other = await startProcess();
   clock.advance(INTERVAL_MS);
@@ -131,14 +131,14 @@ test('a process without the data key records no success, and the next process ca
 });
 
 test('recheck() returns whether it called KMS', async () => {
-  const ref = room.tenant();
-  const { ring } = await room.open({ clock });
+  const ref = fixture.tenant();
+  const { ring } = await fixture.open({ clock });
   await ring.current(ref, 'documents', 1);
   const held = ring.heldUnder()[0]!;
   expect(await ring.recheck(held)).toBe(true);
   ring.wipe(held);
   expect(await ring.recheck(held)).toBe(false);
-  expect(room.kms.counts.count({ operation: 'Decrypt', key: ref.keyArn })).toBe(1);
+  expect(fixture.kms.counts.count({ operation: 'Decrypt', key: ref.keyArn })).toBe(1);
 });
 
 test('hanging keys delay other tenants by less than a second the first time, and not at all later', async () => {

@@ -7,17 +7,17 @@ import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revoc
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { contextOf, HOUR_MS } from './fixture.ts';
-import { openRedisRoom, type RedisRing, type RedisRoom } from './redis-fixture.ts';
+import { openRedisFixture, type RedisRing, type RedisFixture } from './redis-fixture.ts';
 
 const CHECK_MS = 300_000;
 
-let room: RedisRoom;
+let fixture: RedisFixture;
 
 beforeAll(async () => {
-  room = await openRedisRoom();
+  fixture = await openRedisFixture();
 });
-afterEach(() => room.kms.faults.clear());
-afterAll(() => room[Symbol.asyncDispose]());
+afterEach(() => fixture.kms.faults.clear());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 interface Checked extends RedisRing {
   readonly clock: FakeClock;
@@ -28,10 +28,10 @@ interface Checked extends RedisRing {
 
 /** In a period that has so long to go. */
 async function open(leftMs: number): Promise<Checked> {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = new FakeClock(periodEnd(contextOf(ref.tenant).period)! - leftMs);
-  const one = await room.open({ clock });
-  const keys = redisKeys(room.config.queue);
+  const one = await fixture.open({ clock });
+  const keys = redisKeys(fixture.config.queue);
   const check = startRevocationCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs: CHECK_MS });
   // From here on it looks when the test says so.
   await check.stop();
@@ -40,7 +40,7 @@ async function open(leftMs: number): Promise<Checked> {
     clock,
     check,
     ref,
-    decrypts: () => room.kms.counts.count({ tenant: ref.tenant, operation: 'Decrypt' }),
+    decrypts: () => fixture.kms.counts.count({ tenant: ref.tenant, operation: 'Decrypt' }),
   };
 }
 
@@ -59,7 +59,7 @@ test('a new data key for the next period does not delay the check: Decrypt alone
   const { ring, check, clock, ref } = await open(CHECK_MS - 1000);
   await ring.current(ref, 'documents', 1);
   await check.tick();
-  room.kms.faults.set({ match: { key: ref.keyArn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied });
+  fixture.kms.faults.set({ match: { key: ref.keyArn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied });
   clock.advance(CHECK_MS - 1000);
   await check.tick();
   await ring.current(ref, 'documents', 1);

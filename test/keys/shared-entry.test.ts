@@ -9,26 +9,26 @@ import { closeRedis, redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { bytesOf, contextOf, isZeroed, moving } from './fixture.ts';
-import { openRedisRoom, type RedisRing, type RedisRoom } from './redis-fixture.ts';
+import { openRedisFixture, type RedisRing, type RedisFixture } from './redis-fixture.ts';
 import { lossyLine } from './lossy-line.ts';
 
-let room: RedisRoom;
+let fixture: RedisFixture;
 /** Looks at Redis from outside, whatever becomes of the rings' own connections. */
 let redis: Redis;
 
 beforeAll(async () => {
-  room = await openRedisRoom();
-  redis = new Redis(room.config.redisUrl);
+  fixture = await openRedisFixture();
+  redis = new Redis(fixture.config.redisUrl);
 });
 
-afterEach(() => room.kms.faults.clear());
+afterEach(() => fixture.kms.faults.clear());
 
 afterAll(async () => {
   closeRedis(redis);
-  await room[Symbol.asyncDispose]();
+  await fixture[Symbol.asyncDispose]();
 });
 
-const names = (): ReturnType<typeof redisKeys> => redisKeys(room.config.queue);
+const names = (): ReturnType<typeof redisKeys> => redisKeys(fixture.config.queue);
 
 function entryName({ tenant, keyArn }: KeyRef): string {
   const { purpose, period } = contextOf(tenant);
@@ -37,12 +37,12 @@ function entryName({ tenant, keyArn }: KeyRef): string {
 
 const use = ({ ring }: RedisRing, ref: KeyRef) => ring.current(ref, 'documents', 10);
 const callsOf = (tenant: string, operation: 'GenerateDataKey' | 'Decrypt'): number =>
-  room.kms.counts.count({ tenant, operation });
+  fixture.kms.counts.count({ tenant, operation });
 
 test('an entry in Redis holds only the wrapped key, for ten minutes longer than the period', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = new FakeClock();
-  const key = await use(await room.open({ clock }), ref);
+  const key = await use(await fixture.open({ clock }), ref);
   const entry = await redis.get(entryName(ref));
   expect(entry).toBe(`1 ${ref.keyArn} ${key.wrapped.toString('base64')}`);
   const left = await redis.pttl(entryName(ref));
@@ -53,9 +53,9 @@ test('an entry in Redis holds only the wrapped key, for ten minutes longer than 
 });
 
 test('an entry belongs to one KMS key: it is not found after a key change', async () => {
-  const ref = room.tenant();
-  const other = keyRef(ref.tenant, room.kms.createKey());
-  const one = await room.open();
+  const ref = fixture.tenant();
+  const other = keyRef(ref.tenant, fixture.kms.createKey());
+  const one = await fixture.open();
   expect((await use(one, ref)).arn).toBe(ref.keyArn);
   expect((await use(one, other)).arn).toBe(other.keyArn);
   expect(entryName(ref)).not.toBe(entryName(other));
@@ -83,14 +83,14 @@ function flipped(good: string): string {
 }
 
 async function foreignEntry(arn: string): Promise<string> {
-  const { kms } = await room.open();
+  const { kms } = await fixture.open();
   const { wrapped } = await kms.generateDataKey(keyRef('somebody-else', arn), contextOf('somebody-else'));
   return `1 ${arn} ${wrapped.toString('base64')}`;
 }
 
 test.each(RUBBISH)('an entry replaced by %s is repaired, and no caller fails', async (_, rubbish) => {
-  const ref = room.tenant();
-  const [writer, finder, later] = [await room.open(), await room.open(), await room.open()];
+  const ref = fixture.tenant();
+  const [writer, finder, later] = [await fixture.open(), await fixture.open(), await fixture.open()];
   await use(writer, ref);
   const name = entryName(ref);
   const bad = await rubbish(ref.keyArn, (await redis.get(name))!);
@@ -103,37 +103,37 @@ test.each(RUBBISH)('an entry replaced by %s is repaired, and no caller fails', a
 });
 
 test('a list in place of an entry is replaced', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   await redis.rpush(entryName(ref), 'rubbish');
-  const [finder, later] = [await room.open(), await room.open()];
+  const [finder, later] = [await fixture.open(), await fixture.open()];
   const key = await use(finder, ref);
   expect((await use(later, ref)).id).toBe(key.id);
 });
 
 test('processes that replace a bad entry at the same time converge on one key', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = new FakeClock();
   await redis.set(entryName(ref), `1 ${ref.keyArn} ${randomBytes(184).toString('base64')}`);
-  const rings = await Promise.all(Array.from({ length: 6 }, () => room.open({ clock })));
+  const rings = await Promise.all(Array.from({ length: 6 }, () => fixture.open({ clock })));
   const keys = await moving(clock, Promise.all(rings.map((one) => use(one, ref))));
   expect(new Set(keys.map((key) => key.id)).size).toBe(1);
   expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(1);
 });
 
 test('a good entry is kept if KMS rejects it for another reason', async () => {
-  const ref = room.tenant();
-  const [writer, other] = [await room.open(), await room.open()];
+  const ref = fixture.tenant();
+  const [writer, other] = [await fixture.open(), await fixture.open()];
   await use(writer, ref);
   const entry = await redis.get(entryName(ref));
-  room.kms.disable(ref.keyArn);
+  fixture.kms.disable(ref.keyArn);
   await expect(use(other, ref)).rejects.toMatchObject({ code: 'KEY_DISABLED' });
   expect(await redis.get(entryName(ref))).toBe(entry);
   expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(1);
 });
 
 test('an entry overwritten again and again causes an error, not endless KMS calls', async () => {
-  const ref = room.tenant();
-  const one = await room.open();
+  const ref = fixture.tenant();
+  const one = await fixture.open();
   const shared: RedisRing['shared'] = {
     ...one.shared,
     async put(...args) {
@@ -153,9 +153,9 @@ test('an entry overwritten again and again causes an error, not endless KMS call
 });
 
 test('a claim that expires during the KMS call makes two keys, and all use the first one written', async () => {
-  const ref = room.tenant();
-  const [slow, quick] = [await room.open(), await room.open()];
-  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });
+  const ref = fixture.tenant();
+  const [slow, quick] = [await fixture.open(), await fixture.open()];
+  const hang = fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });
   const slowUse = use(slow, ref);
   await eventually(() => hang.waiting === 1);
   await redis.del(names().dataKeyClaim(entryName(ref)));
@@ -169,9 +169,9 @@ test('a claim that expires during the KMS call makes two keys, and all use the f
 });
 
 test('a late process does not free the claim of another one', async () => {
-  const ref = room.tenant();
-  const [slow, other] = [await room.open(), await room.open()];
-  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });
+  const ref = fixture.tenant();
+  const [slow, other] = [await fixture.open(), await fixture.open()];
+  const hang = fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });
   const late = use(slow, ref);
   await eventually(() => hang.waiting === 1);
   const claim = names().dataKeyClaim(entryName(ref));
@@ -186,9 +186,9 @@ test.each([
   ['prompt', 950],
   ['patient', 20_000],
 ] as const)('an abandoned claim makes a %s first use fail after %i ms', async (how, ms) => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = new FakeClock();
-  const one = await room.open({ use: how, clock });
+  const one = await fixture.open({ use: how, clock });
   await redis.set(names().dataKeyClaim(entryName(ref)), 'a ghost');
   const began = clock.monotonic();
   const outcome = use(one, ref).catch((error: unknown) => error);
@@ -199,13 +199,13 @@ test.each([
   expect(await moving(clock, outcome)).toMatchObject({ code: 'KMS_FAILED', reason: 'ClaimWait' });
   expect(clock.monotonic() - began).toBeGreaterThanOrEqual(ms);
   expect(clock.pending).toBe(0);
-  expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(0);
+  expect(fixture.kms.counts.count({ tenant: ref.tenant })).toBe(0);
 });
 
 test('a wait that outlasts the period makes the next period’s key', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const clock = new FakeClock(periodEnd(contextOf(ref.tenant).period)! - 100);
-  const one = await room.open({ clock });
+  const one = await fixture.open({ clock });
   await redis.set(names().dataKeyClaim(entryName(ref)), 'a ghost');
   const key = await moving(clock, use(one, ref));
   expect(key.context.period).not.toBe(contextOf(ref.tenant).period);
@@ -213,19 +213,19 @@ test('a wait that outlasts the period makes the next period’s key', async () =
 });
 
 test('encryption fails without Redis and without a KMS call; existing data stays readable', async () => {
-  const ref = room.tenant();
-  const [writer, other] = [await room.open(), await room.open()];
+  const ref = fixture.tenant();
+  const [writer, other] = [await fixture.open(), await fixture.open()];
   const { wrapped, context } = await use(writer, ref);
   closeRedis(other.redis);
   await expect(use(other, ref)).rejects.toMatchObject({ code: 'REDIS_FAILED' });
-  expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(1);
+  expect(fixture.kms.counts.count({ tenant: ref.tenant })).toBe(1);
   expect((await other.ring.unwrap(ref, wrapped, context)).isLive).toBe(true);
 });
 
 test('a new key is wiped if Redis fails before its entry is written, and the caller gets the Redis error', async () => {
-  const ref = room.tenant();
-  const one = await room.open({ use: 'prompt' });
-  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  const ref = fixture.tenant();
+  const one = await fixture.open({ use: 'prompt' });
+  const hang = fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
   const uses = Promise.allSettled([use(one, ref), use(one, ref)]);
   await eventually(() => hang.waiting === 1);
   closeRedis(one.redis);
@@ -237,14 +237,14 @@ test('a new key is wiped if Redis fails before its entry is written, and the cal
   expect(await redis.get(entryName(ref))).toBeNull();
   // As when the claim has run out.
   await redis.del(names().dataKeyClaim(entryName(ref)));
-  expect(isZeroed(bytesOf(await use(await room.open(), ref)))).toBe(false);
+  expect(isZeroed(bytesOf(await use(await fixture.open(), ref)))).toBe(false);
 });
 
 test('a write without a response is sent again, and its key is shared', async () => {
-  await using line = await lossyLine(room.config.redisUrl);
-  const ref = room.tenant();
-  const one = await room.open({ redisUrl: line.url });
-  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  await using line = await lossyLine(fixture.config.redisUrl);
+  const ref = fixture.tenant();
+  const one = await fixture.open({ redisUrl: line.url });
+  const hang = fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
   const lost = use(one, ref);
   await eventually(() => hang.waiting === 1);
   line.loseAnswers();
@@ -257,9 +257,9 @@ test('a write without a response is sent again, and its key is shared', async ()
 });
 
 test('a claim without a response is recognized', async () => {
-  await using line = await lossyLine(room.config.redisUrl);
-  const ref = room.tenant();
-  const one = await room.open({ redisUrl: line.url });
+  await using line = await lossyLine(fixture.config.redisUrl);
+  const ref = fixture.tenant();
+  const one = await fixture.open({ redisUrl: line.url });
   const context = contextOf(ref.tenant);
   line.loseAnswers();
   const lost = one.shared.claim(ref, context);

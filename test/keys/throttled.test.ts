@@ -12,22 +12,22 @@ import { realDeadlines } from '../support/deadlines.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { contextOf } from './fixture.ts';
-import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
+import { openAdapterFixture, type AdapterFixture } from './adapter-fixture.ts';
 
-let room: AdapterRoom;
+let fixture: AdapterFixture;
 
 beforeAll(async () => {
-  room = await openAdapterRoom();
+  fixture = await openAdapterFixture();
 });
 
 afterEach(() => {
-  room.kms.faults.clear();
-  room.kms.counts.reset();
+  fixture.kms.faults.clear();
+  fixture.kms.counts.reset();
 });
 
 afterAll(() => {
   opened.dispose();
-  return room[Symbol.asyncDispose]();
+  return fixture[Symbol.asyncDispose]();
 });
 
 interface Client {
@@ -39,7 +39,7 @@ interface Client {
 const opened = new DisposableStack();
 
 const kmsOf = (metrics: Metrics, use: 'patient' | 'prompt', clock: FakeClock): Kms =>
-  opened.adopt(createKms(room.config, metrics, noAudit, use, clock), (kms) => kms.close());
+  opened.adopt(createKms(fixture.config, metrics, noAudit, use, clock), (kms) => kms.close());
 
 /** A client that one throttled answer to another tenant has made slow. Its clock stands still: only a test lets a call go. */
 async function throttledClient(use: 'patient' | 'prompt'): Promise<Client> {
@@ -47,8 +47,8 @@ async function throttledClient(use: 'patient' | 'prompt'): Promise<Client> {
   const clock = new FakeClock();
   const metrics = createMetrics();
   const kms = kmsOf(metrics, use, clock);
-  const ref = room.tenant();
-  const fault = room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_ERRORS.throttled });
+  const ref = fixture.tenant();
+  const fault = fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_ERRORS.throttled });
   await expect(kms.generateDataKey(ref, contextOf(ref.tenant))).rejects.toMatchObject({
     code: 'KMS_THROTTLED',
     reason: 'ThrottlingException',
@@ -66,8 +66,8 @@ const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
 
 test('a throttled call of one tenant spaces the calls of other tenants by an interval', async () => {
   const { clock, generate } = await throttledClient('patient');
-  const ref = room.tenant();
-  const sent = (): number => room.kms.counts.count({ key: ref.keyArn });
+  const ref = fixture.tenant();
+  const sent = (): number => fixture.kms.counts.count({ key: ref.keyArn });
   const calls = Array.from({ length: 3 }, () => generate(ref));
   await eventually(() => clock.pending === 1);
   clock.advance(49);
@@ -85,12 +85,12 @@ test('calls still queued at their deadline end as throttled, without being sent 
   using _real = realDeadlines();
   const { clock, metrics, generate } = await throttledClient('prompt');
   const counted = await metrics.by('sealdex_kms_calls_total', 'result');
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const faults = await Promise.all(Array.from({ length: 20 }, () => faultOf(generate(ref))));
   expect(new Set(faults.map(({ code, reason }) => `${code} ${reason}`))).toEqual(
     new Set(['KMS_THROTTLED RateLimited']),
   );
-  expect(room.kms.counts.count({ key: ref.keyArn })).toBe(0);
+  expect(fixture.kms.counts.count({ key: ref.keyArn })).toBe(0);
   expect(await metrics.by('sealdex_kms_calls_total', 'result')).toEqual(counted);
   await eventually(() => clock.pending === 0);
 });
@@ -98,10 +98,12 @@ test('calls still queued at their deadline end as throttled, without being sent 
 test('a job comes back without an attempt spent or parking if its call was throttled or rate limited', async () => {
   using _real = realDeadlines();
   const { generate } = await throttledClient('prompt');
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const paced = await faultOf(generate(ref));
-  room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_ERRORS.throttled });
-  const throttled = await faultOf((await room.open({ use: 'prompt' })).kms.generateDataKey(ref, contextOf(ref.tenant)));
+  fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_ERRORS.throttled });
+  const throttled = await faultOf(
+    (await fixture.open({ use: 'prompt' })).kms.generateDataKey(ref, contextOf(ref.tenant)),
+  );
   expect([paced.reason, throttled.reason]).toEqual(['RateLimited', 'ThrottlingException']);
   const canary = (): never => expect.unreachable('No canary is asked about KMS.');
   for (const fault of [paced, throttled]) {

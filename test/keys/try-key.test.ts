@@ -4,22 +4,22 @@ import { FakeClock } from '../support/clock.ts';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
 import type { Kms } from '../../src/keys/kms.ts';
 import { tryKey } from '../../src/keys/try-key.ts';
-import { isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
+import { isZeroed, openFixture, type OneRing, type Fixture } from './fixture.ts';
 
-let room: Room;
+let fixture: Fixture;
 let one: OneRing;
 
 beforeAll(async () => {
-  room = await openRoom();
-  one = await room.open();
+  fixture = await openFixture();
+  one = await fixture.open();
 });
 
 afterEach(() => {
-  room.kms.faults.clear();
-  room.kms.counts.reset();
+  fixture.kms.faults.clear();
+  fixture.kms.counts.reset();
 });
 
-afterAll(() => room[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 const clock = new FakeClock();
 
@@ -27,13 +27,13 @@ const OPERATIONS = ['GenerateDataKey', 'Decrypt'] as const;
 
 /** The calls that were made for the key, with their results. */
 const callsFor = (arn: string): string[] =>
-  room.kms.counts
+  fixture.kms.counts
     .all()
     .filter(({ key }) => key === arn)
     .map(({ operation, tenant, result, count }) => `${operation} ${tenant} ${result} ${count}`);
 
 test('a working key is tested by one call of each kind, and both plaintexts are wiped', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const before = one.plaintexts.length;
   await tryKey({ kms: one.kms, clock }, ref, 'documents');
   expect(callsFor(ref.keyArn)).toEqual(OPERATIONS.map((operation) => `${operation} ${ref.tenant} ok 1`));
@@ -43,8 +43,8 @@ test('a working key is tested by one call of each kind, and both plaintexts are 
 });
 
 test.each(OPERATIONS)('a key with %s denied is denied, and existing plaintexts are wiped', async (operation) => {
-  const ref = room.tenant();
-  room.kms.faults.set({ match: { key: ref.keyArn, operation }, fault: KMS_FAULTS.accessDenied });
+  const ref = fixture.tenant();
+  fixture.kms.faults.set({ match: { key: ref.keyArn, operation }, fault: KMS_FAULTS.accessDenied });
   const before = one.plaintexts.length;
   await expect(tryKey({ kms: one.kms, clock }, ref, 'documents')).rejects.toMatchObject({
     code: 'KEY_DENIED',
@@ -57,7 +57,7 @@ test.each(OPERATIONS)('a key with %s denied is denied, and existing plaintexts a
 });
 
 test('a key fails the test if Decrypt returns different bytes', async () => {
-  const ref = room.tenant();
+  const ref = fixture.tenant();
   const given: Buffer[] = [];
   const lying: Kms = {
     ...one.kms,

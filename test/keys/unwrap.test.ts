@@ -3,25 +3,25 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import type { DataKey } from '../../src/keys/data-key.ts';
 import { unwrapFor, type NamedKey } from '../../src/keys/unwrap.ts';
-import { openRoom, type OneRing, type Room } from './fixture.ts';
+import { openFixture, type OneRing, type Fixture } from './fixture.ts';
 
-let room: Room;
+let fixture: Fixture;
 let writer: OneRing;
 let reader: OneRing;
 let key: DataKey;
 let former: DataKey;
 
 beforeAll(async () => {
-  room = await openRoom();
-  writer = await room.open();
-  reader = await room.open();
-  const ref = room.tenant();
+  fixture = await openFixture();
+  writer = await fixture.open();
+  reader = await fixture.open();
+  const ref = fixture.tenant();
   key = await writer.ring.current(ref, 'documents', 1);
-  former = await writer.ring.current(keyRef(ref.tenant, room.kms.createKey()), 'documents', 1);
-  room.kms.counts.reset();
+  former = await writer.ring.current(keyRef(ref.tenant, fixture.kms.createKey()), 'documents', 1);
+  fixture.kms.counts.reset();
 });
 
-afterAll(() => room[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 const open = (named: Partial<NamedKey>): Promise<DataKey> => {
   const allowed = { tenant: key.context.tenant, readableArns: new Set([key.arn, former.arn]), blocked: new Map() };
@@ -42,14 +42,14 @@ const refused: [string, () => Partial<NamedKey>, string][] = [
   ['a day that is none', () => ({ context: { ...key.context, period: '2026-02-30T17:41Z' } }), 'context'],
   ['the purpose of intake', () => ({ context: { ...key.context, purpose: 'intake' } }), 'context'],
   ['another purpose', () => ({ context: { ...key.context, purpose: 'constructor' } }), 'context'],
-  ['a KMS key that the tenant never had', () => ({ arn: room.platformKeyArn }), 'foreign-key'],
+  ['a KMS key that the tenant never had', () => ({ arn: fixture.platformKeyArn }), 'foreign-key'],
   ['an alias', () => ({ arn: key.arn.replace(/key\/.*/, 'alias/mine') }), 'foreign-key'],
   ['the id alone', () => ({ arn: key.arn.replace(/.*key\//, '') }), 'foreign-key'],
 ];
 
 test.each(refused)('a message that names %s is rejected without a KMS call', async (_, named, reason) => {
   await expect(open(named())).rejects.toMatchObject({ code: 'OBJECT_TAMPERED', reason });
-  expect(room.kms.counts.count()).toBe(0);
+  expect(fixture.kms.counts.count()).toBe(0);
 });
 
 test('a message’s own key opens it, under the current or former KMS key, for one Decrypt', async () => {
@@ -57,11 +57,11 @@ test('a message’s own key opens it, under the current or former KMS key, for o
   expect(bytes(await open({}))).toBe(bytes(key));
   expect(bytes(await open({}))).toBe(bytes(key));
   expect(bytes(await open({ arn: former.arn, wrapped: former.wrapped }))).toBe(bytes(former));
-  expect(room.kms.counts.all().map(({ operation, count }) => [operation, count])).toEqual([
+  expect(fixture.kms.counts.all().map(({ operation, count }) => [operation, count])).toEqual([
     ['Decrypt', 1],
     ['Decrypt', 1],
   ]);
-  room.kms.counts.reset();
+  fixture.kms.counts.reset();
 });
 
 test('wrapped bytes of another KMS key or period of the tenant do not open, regardless of the header', async () => {

@@ -3,18 +3,18 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import type { OneRing } from './fixture.ts';
-import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
+import { openAdapterFixture, type AdapterFixture } from './adapter-fixture.ts';
 import { realDeadlines } from '../support/deadlines.ts';
 
-let room: AdapterRoom;
+let fixture: AdapterFixture;
 let patient: OneRing;
 
 beforeAll(async () => {
-  room = await openAdapterRoom();
-  patient = await room.open({ use: 'patient' });
+  fixture = await openAdapterFixture();
+  patient = await fixture.open({ use: 'patient' });
 });
-afterEach(() => room.kms.faults.clear());
-afterAll(() => room[Symbol.asyncDispose]());
+afterEach(() => fixture.kms.faults.clear());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 /** A server's fault by its status too, which is what the SDK looks at before it tries again. */
 const FAILS = { ...KMS_ERRORS.internal, status: 500 };
@@ -22,21 +22,21 @@ const FAILS = { ...KMS_ERRORS.internal, status: 500 };
 // Without a deadline the call hangs as long as KMS does; the test's own limit is far below the file's.
 test('a hanging KMS ends with KMS_FAILED for a worker too', async () => {
   using _real = realDeadlines();
-  const ref = room.tenant();
-  room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  const ref = fixture.tenant();
+  fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
   const error: unknown = await patient.ring.current(ref, 'documents', 1).catch((reason: unknown) => reason);
   expect(error).toMatchObject({ code: 'KMS_FAILED', reason: 'TimeoutError' } satisfies Partial<SealdexError>);
 });
 
 test('a failed KMS call is repeated once', async () => {
-  const ref = room.tenant();
-  room.kms.faults.set({ match: { key: ref.keyArn }, fault: FAILS, times: 1 });
+  const ref = fixture.tenant();
+  fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: FAILS, times: 1 });
   await patient.ring.current(ref, 'documents', 1);
-  expect(room.kms.counts.count({ key: ref.keyArn, operation: 'GenerateDataKey' })).toBe(2);
+  expect(fixture.kms.counts.count({ key: ref.keyArn, operation: 'GenerateDataKey' })).toBe(2);
 
-  const other = room.tenant();
-  room.kms.faults.set({ match: { key: other.keyArn }, fault: FAILS });
+  const other = fixture.tenant();
+  fixture.kms.faults.set({ match: { key: other.keyArn }, fault: FAILS });
   const failed = patient.ring.current(other, 'documents', 1);
   await expect(failed).rejects.toMatchObject({ code: 'KMS_FAILED' });
-  expect(room.kms.counts.count({ key: other.keyArn, operation: 'GenerateDataKey' })).toBe(2);
+  expect(fixture.kms.counts.count({ key: other.keyArn, operation: 'GenerateDataKey' })).toBe(2);
 });

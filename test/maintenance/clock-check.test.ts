@@ -4,14 +4,14 @@ import { fleetTasks } from '../../src/app/fleet-tasks.ts';
 import { whenClockIsRight } from '../../src/maintenance/clock-check.ts';
 import type { MaintenanceTask } from '../../src/maintenance/scheduler.ts';
 import { FakeClock } from '../support/clock.ts';
-import { openUpkeepRoom, type UpkeepRoom } from './fixture.ts';
+import { openMaintenanceFixture, type MaintenanceFixture } from './fixture.ts';
 
-let room: UpkeepRoom;
+let fixture: MaintenanceFixture;
 
 beforeEach(async () => {
-  room = await openUpkeepRoom();
+  fixture = await openMaintenanceFixture();
 });
-afterEach(() => room[Symbol.asyncDispose]());
+afterEach(() => fixture[Symbol.asyncDispose]());
 
 const MINUTE = 60_000;
 
@@ -25,7 +25,7 @@ async function endOf(skewMs: number): Promise<string> {
   let runs = 0;
   const run = async (): Promise<void> => void (runs += 1);
   const chore = whenClockIsRight(
-    { redis: room.redis, clock: new FakeClock(Date.now() + skewMs) },
+    { redis: fixture.redis, clock: new FakeClock(Date.now() + skewMs) },
     { name: 'c', everyMs: 1, run },
   );
   return `${await endOfChore(chore)} ${runs}`;
@@ -45,7 +45,11 @@ test.each([
 test('the sweeps and the removal of old dead letters depend on the clock, and other tasks do not', async () => {
   const clock = new FakeClock(Date.now() + 2 * MINUTE);
   const ends: Record<string, string> = {};
-  for (const task of fleetTasks({ ...room.deps, clock, restartStalled: async () => false }, room.queue, () => [])) {
+  for (const task of fleetTasks(
+    { ...fixture.deps, clock, restartStalled: async () => false },
+    fixture.queue,
+    () => [],
+  )) {
     ends[task.name] = await endOfChore(task);
   }
   const late = Object.keys(ends).filter((name) => ends[name] === 'CLOCK_SKEW');

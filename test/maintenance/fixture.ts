@@ -18,7 +18,7 @@ import { testServices, type TestServices } from '../support/services.ts';
 
 const DAY = 86_400_000;
 
-export interface UpkeepRoom extends AsyncDisposable {
+export interface MaintenanceFixture extends AsyncDisposable {
   readonly services: TestServices;
   readonly deps: SweepDeps & { readonly clock: FakeClock };
   readonly redis: Redis;
@@ -44,7 +44,7 @@ export interface UpkeepRoom extends AsyncDisposable {
 
 export const newObject = (): string => randomBytes(32).toString('hex');
 
-export async function openUpkeepRoom(): Promise<UpkeepRoom> {
+export async function openMaintenanceFixture(): Promise<MaintenanceFixture> {
   await using opened = new AsyncDisposableStack();
   const services = opened.use(await testServices());
   const config = loadConfig(services.settings, {});
@@ -53,7 +53,7 @@ export async function openUpkeepRoom(): Promise<UpkeepRoom> {
   const queue = opened.adopt(openQueue(config, redis, systemClock), (queue) => queue.close());
   const keys = redisKeys(config.queue);
   const metrics = createMetrics();
-  const lines: UpkeepRoom['log'] = [];
+  const lines: MaintenanceFixture['log'] = [];
   const at =
     (level: string) =>
     (facts: object, message: string): void =>

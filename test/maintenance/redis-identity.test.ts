@@ -2,23 +2,27 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { matchingRedisIdentity, isSince, ensureRedisIdentity } from '../../src/maintenance/redis-identity.ts';
-import { openUpkeepRoom, type UpkeepRoom } from './fixture.ts';
+import { openMaintenanceFixture, type MaintenanceFixture } from './fixture.ts';
 
-let room: UpkeepRoom;
-const depsOf = () => ({ ...room.deps, queue: room.deps.config.queue });
-const keyInS3 = (): string => `system/${room.deps.config.queue}/birth`;
+let fixture: MaintenanceFixture;
+const depsOf = () => ({ ...fixture.deps, queue: fixture.deps.config.queue });
+const keyInS3 = (): string => `system/${fixture.deps.config.queue}/birth`;
 
 beforeEach(async () => {
-  room = await openUpkeepRoom();
+  fixture = await openMaintenanceFixture();
 });
-afterEach(() => room[Symbol.asyncDispose]());
+afterEach(() => fixture[Symbol.asyncDispose]());
 
 describe('the Redis identity', () => {
   it('is created in Redis, copied into the bucket, and kept', async () => {
     expect(await ensureRedisIdentity(depsOf())).toBe(true);
     const first = await matchingRedisIdentity(depsOf());
-    expect(first).toEqual({ v: 1, id: expect.stringMatching(/^[0-9a-f]{32}$/) as string, at: room.deps.clock.now() });
-    room.deps.clock.advance(5000);
+    expect(first).toEqual({
+      v: 1,
+      id: expect.stringMatching(/^[0-9a-f]{32}$/) as string,
+      at: fixture.deps.clock.now(),
+    });
+    fixture.deps.clock.advance(5000);
     expect(await ensureRedisIdentity(depsOf())).toBe(true);
     expect(await matchingRedisIdentity(depsOf())).toEqual(first);
   });
@@ -30,7 +34,7 @@ describe('the Redis identity', () => {
 
   it('differs after the loss of Redis, for every worker started later', async () => {
     await ensureRedisIdentity(depsOf());
-    await room.redis.del(room.deps.keys.birth);
+    await fixture.redis.del(fixture.deps.keys.birth);
     expect(await ensureRedisIdentity(depsOf())).toBe(false);
     expect(await ensureRedisIdentity(depsOf())).toBe(false);
     expect(await matchingRedisIdentity(depsOf())).toBeUndefined();
@@ -38,9 +42,9 @@ describe('the Redis identity', () => {
 
   it('matches again after the operator has removed the copy and a worker has started', async () => {
     await ensureRedisIdentity(depsOf());
-    await room.redis.del(room.deps.keys.birth);
+    await fixture.redis.del(fixture.deps.keys.birth);
     await ensureRedisIdentity(depsOf());
-    await room.deps.store.remove(keyInS3());
+    await fixture.deps.store.remove(keyInS3());
     expect(await matchingRedisIdentity(depsOf())).toBeUndefined();
     expect(await ensureRedisIdentity(depsOf())).toBe(true);
   });
@@ -52,9 +56,9 @@ describe('the Redis identity', () => {
     ['has an id of another form', JSON.stringify({ v: 1, id: 'x', at: 1 })],
     ['is large', 'x'.repeat(100_000)],
   ])('differs if its copy %s, and the copy is not overwritten', async (_, text) => {
-    await room.deps.store.put(keyInS3(), Buffer.from(text), {});
+    await fixture.deps.store.put(keyInS3(), Buffer.from(text), {});
     expect(await ensureRedisIdentity(depsOf())).toBe(false);
-    expect((await room.deps.store.head(keyInS3()))?.bytes).toBe(text.length);
+    expect((await fixture.deps.store.head(keyInS3()))?.bytes).toBe(text.length);
   });
 
   it('makes something younger than Redis only if the clocks leave no doubt', () => {
@@ -66,13 +70,13 @@ describe('the Redis identity', () => {
 });
 
 it('a worker writes the identity to Redis and bucket at its start, and starts despite a difference', async () => {
-  const settings = { ...room.services.settings, SEALDEX_PORT: 0 };
+  const settings = { ...fixture.services.settings, SEALDEX_PORT: 0 };
   const start = () => startWorker(settings, { host: '127.0.0.1' });
   await (await start()).stop();
   const first = await matchingRedisIdentity(depsOf());
   expect(first).toBeDefined();
-  await room.redis.del(room.deps.keys.birth);
+  await fixture.redis.del(fixture.deps.keys.birth);
   expect(await (await start()).stop()).toMatchObject({ isClean: true });
-  expect(await room.redis.get(room.deps.keys.birth)).not.toContain(first?.id);
+  expect(await fixture.redis.get(fixture.deps.keys.birth)).not.toContain(first?.id);
   expect(await matchingRedisIdentity(depsOf())).toBeUndefined();
 });

@@ -4,27 +4,27 @@ import { createOperator, startWorker, type Operator } from '../../src/app/app.ts
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { reencryptionResumeTask, type ResumeDeps } from '../../src/maintenance/reencryption-resume.ts';
 import { eventually } from '../support/eventually.ts';
-import { openUpkeepRoom, type UpkeepRoom } from './fixture.ts';
+import { openMaintenanceFixture, type MaintenanceFixture } from './fixture.ts';
 
-let room: UpkeepRoom;
+let fixture: MaintenanceFixture;
 let operator: Operator;
 
 beforeEach(async () => {
-  room = await openUpkeepRoom();
-  operator = await createOperator(room.services.settings);
+  fixture = await openMaintenanceFixture();
+  operator = await createOperator(fixture.services.settings);
   for (const name of ['one', 'three', 'two'])
-    await operator.putTenant(name, { plan: 'pro', kmsKeyArn: room.services.kms.createKey() });
+    await operator.putTenant(name, { plan: 'pro', kmsKeyArn: fixture.services.kms.createKey() });
 });
 afterEach(async () => {
   await operator[Symbol.asyncDispose]();
-  await room[Symbol.asyncDispose]();
+  await fixture[Symbol.asyncDispose]();
 });
 
 /** The tenants that were looked at. */
 async function run(mend: (tenant: string) => boolean, signal = new AbortController().signal): Promise<string[]> {
   const seen: string[] = [];
   const deps: ResumeDeps = {
-    ...room.deps,
+    ...fixture.deps,
     restartStalled: async (tenant) => {
       seen.push(tenant);
       return mend(tenant);
@@ -36,7 +36,7 @@ async function run(mend: (tenant: string) => boolean, signal = new AbortControll
 
 test('the task checks all tenants, and logs those it continues', async () => {
   expect(await run((tenant) => tenant === 'two')).toEqual(['one', 'three', 'two']);
-  expect(room.log).toEqual([{ level: 'warn', facts: { tenant: 'two' }, message: expect.any(String) as string }]);
+  expect(fixture.log).toEqual([{ level: 'warn', facts: { tenant: 'two' }, message: expect.any(String) as string }]);
 });
 
 test.each(['TENANT_UNKNOWN', 'PLATFORM_TENANTS', 'TENANT_BACKLOG_FULL'] as const)(
@@ -47,7 +47,7 @@ test.each(['TENANT_UNKNOWN', 'PLATFORM_TENANTS', 'TENANT_BACKLOG_FULL'] as const
       return false;
     };
     expect(await run(mend)).toEqual(['one', 'three', 'two']);
-    expect(room.log).toMatchObject([{ facts: { tenant: 'one', code } }]);
+    expect(fixture.log).toMatchObject([{ facts: { tenant: 'one', code } }]);
   },
 );
 
@@ -68,7 +68,7 @@ test('the task fails if S3 or Redis fails, and stops before the next tenant when
 });
 
 test('a worker continues a re-encryption missing in a Redis without data', async () => {
-  const { redis, deps, services } = room;
+  const { redis, deps, services } = fixture;
   await operator.setKey('two', services.kms.createKey());
   expect(await operator.reencryption('two')).toMatchObject({ state: 'moving' });
   for await (const keys of redis.scanStream({ match: `${deps.keys.prefix}:*` }) as AsyncIterable<string[]>)

@@ -3,18 +3,18 @@ import { expect, it } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { metricsOf } from '../journey/installation.ts';
 import { eventually } from '../support/eventually.ts';
-import { openUpkeepRoom } from './fixture.ts';
+import { openMaintenanceFixture } from './fixture.ts';
 
 it('a worker runs due sweeps, and their metrics exist before', async () => {
-  await using room = await openUpkeepRoom();
-  const { keys } = room.deps;
-  await room.redis.hset(keys.chores, 'intake-sweep', '0', 'tombstone-sweep', '0');
-  const settings = { ...room.services.settings, SEALDEX_PORT: 0 };
+  await using fixture = await openMaintenanceFixture();
+  const { keys } = fixture.deps;
+  await fixture.redis.hset(keys.chores, 'intake-sweep', '0', 'tombstone-sweep', '0');
+  const settings = { ...fixture.services.settings, SEALDEX_PORT: 0 };
   await using worker = await startWorker(settings, { host: '127.0.0.1' });
   const alarms = await metricsOf(worker.port, 'sealdex_sweep_alarms_total');
   expect(alarms).toEqual({ sealdex_sweep_alarms_total: 0 });
   const areDone = await eventually(async () => {
-    const due = await room.redis.hmget(keys.chores, 'intake-sweep', 'tombstone-sweep');
+    const due = await fixture.redis.hmget(keys.chores, 'intake-sweep', 'tombstone-sweep');
     // One that failed would be due in minutes.
     return due.every((at) => Number(at) > Date.now() + 3_600_000);
   });

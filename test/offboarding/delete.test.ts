@@ -14,29 +14,36 @@ import { JOB_MS } from '../../src/handlers/handle.ts';
 import { textOf } from '../journey/installation.ts';
 import { documentOf, keysUnder } from '../support/documents.ts';
 import { eventually } from '../support/eventually.ts';
-import { LEAVER, namesInRedis, namesInStore, openLeavingRoom, STAYER, type LeavingRoom } from './fixture.ts';
+import {
+  LEAVER,
+  namesInRedis,
+  namesInStore,
+  openOffboardingFixture,
+  STAYER,
+  type OffboardingFixture,
+} from './fixture.ts';
 
-let room: LeavingRoom;
+let fixture: OffboardingFixture;
 let worker: RunningWorker | undefined;
 
 beforeEach(async () => {
-  room = await openLeavingRoom();
-  await room.installation.tenant(LEAVER);
-  await room.installation.tenant(STAYER);
+  fixture = await openOffboardingFixture();
+  await fixture.installation.tenant(LEAVER);
+  await fixture.installation.tenant(STAYER);
 });
 afterEach(async () => {
   await worker?.stop();
   worker = undefined;
-  await room[Symbol.asyncDispose]();
+  await fixture[Symbol.asyncDispose]();
 });
 
 const runWorker = async (): Promise<void> => {
-  worker = await startWorker(room.installation.settings, { host: '127.0.0.1' });
+  worker = await startWorker(fixture.installation.settings, { host: '127.0.0.1' });
 };
 
 /** What must hold at the end, with heartbeats, which say within seconds that no key of it is in memory. */
 async function expectGone(): Promise<void> {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   expect(await namesInStore(installation.store)).toEqual([`tenants/${LEAVER}.json`]);
   await expect
     .poll(() => namesInRedis(installation.redis, deps.config.queue), { timeout: 600_000, interval: 100 })
@@ -47,19 +54,19 @@ async function expectGone(): Promise<void> {
 async function makeLetters(): Promise<void> {
   for (const tenant of [LEAVER, STAYER]) {
     const document = documentOf('document-0', 'Another text.');
-    const { jobId } = await room.installation.producer.enqueueIndex({
+    const { jobId } = await fixture.installation.producer.enqueueIndex({
       tenant,
       corpus: 'docs',
       document,
       ifExists: 'reject',
     });
-    expect(await room.installation.end(jobId)).toBe('dead DOCUMENT_CONFLICT');
+    expect(await fixture.installation.end(jobId)).toBe('dead DOCUMENT_CONFLICT');
   }
 }
 
 /** Jobs of both tenants that are parked, since an operator has paused them. */
 async function park(jobs: number): Promise<void> {
-  const { producer, operator } = room.installation;
+  const { producer, operator } = fixture.installation;
   for (const tenant of [LEAVER, STAYER]) await operator.pauseTenant(tenant, 'a test');
   const requests = [LEAVER, STAYER].flatMap((tenant) =>
     Array.from({ length: tenant === LEAVER ? jobs : 20 }, (_, at) => ({
@@ -75,10 +82,10 @@ async function park(jobs: number): Promise<void> {
 }
 
 test('a tenant with documents, originals, deletions, dead letters and thousands of parked jobs is deleted, and another keeps all', async () => {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   for (const tenant of [LEAVER, STAYER]) await installation.operator.putTenant(tenant, { keepOriginals: true });
   await runWorker();
-  await room.fill(12);
+  await fixture.fill(12);
   for (const tenant of [LEAVER, STAYER]) {
     const file = {
       tenant,
@@ -97,7 +104,7 @@ test('a tenant with documents, originals, deletions, dead letters and thousands 
 
   // What is looked for afterwards can be found.
   const named = await namesInRedis(installation.redis, deps.config.queue);
-  for (const room of [
+  for (const fixture of [
     'index:j',
     'keys:documents',
     'keys:intake',
@@ -106,7 +113,7 @@ test('a tenant with documents, originals, deletions, dead letters and thousands 
     'letters',
     'backlog',
   ])
-    expect(named.join('\n')).toContain(`}:${room}`);
+    expect(named.join('\n')).toContain(`}:${fixture}`);
 
   const left = await deleteTenant(deps, LEAVER, { operator: 'arn:aws:iam::111122223333:user/ann' });
   expect(left).toMatchObject({
@@ -130,10 +137,10 @@ test('a tenant with documents, originals, deletions, dead letters and thousands 
 });
 
 test('a deletion interrupted after any of its steps completes when run again', async () => {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   await runWorker();
   const steps: DeletionStep['step'][] = ['marked', 'shut', 'swept', 'waiting', 'waited', 'pass'];
-  await room.fill(6);
+  await fixture.fill(6);
   await makeLetters();
   await installation.operator.pauseTenant(LEAVER, 'a test');
   for (const last of steps) {
@@ -152,9 +159,9 @@ test('a deletion interrupted after any of its steps completes when run again', a
 });
 
 test('a deletion aborted between two removals continues when run again', async () => {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   await runWorker();
-  await room.fill(40);
+  await fixture.fill(40);
   for (const at of [1, 20, 33]) {
     const ending = new AbortController();
     const onProgress = ({ documents, traces }: { documents: number; traces: number }): void => {
@@ -168,7 +175,7 @@ test('a deletion aborted between two removals continues when run again', async (
 });
 
 test('a deletion completes while jobs of the tenant are enqueued and processed, and another tenant is served', async () => {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   await runWorker();
   const over = new AbortController();
   const codes = new Set<string>();
@@ -197,7 +204,7 @@ test('a deletion completes while jobs of the tenant are enqueued and processed, 
 });
 
 test('a job of the tenant taken after the mark ends as TENANT_UNKNOWN, and a read does too', async () => {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   const document = documentOf('late', 'Late.');
   const { jobId } = await installation.producer.enqueueIndex({ tenant: LEAVER, corpus: 'docs', document });
   await deps.tenants.put(LEAVER, { deleted: { at: Date.now() } });
@@ -211,7 +218,7 @@ test('a job of the tenant taken after the mark ends as TENANT_UNKNOWN, and a rea
 });
 
 test('an active job is left to its worker, and reported if it never ends', async () => {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   const document = documentOf('stuck', 'Stuck.');
   const { jobId } = await installation.producer.enqueueIndex({ tenant: LEAVER, corpus: 'docs', document });
   const lock = `sealdex:{${deps.config.queue}}:index:${jobId}:lock`;
@@ -223,7 +230,7 @@ test('an active job is left to its worker, and reported if it never ends', async
 });
 
 test('foreign entries in the queue for the tenant are removed too, and entries that only mention it stay', async () => {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   await installation.queue.add('index', { x: 1, tenant: LEAVER }, { jobId: 'foreign-1' });
   await installation.queue.add('index', { tenant: LEAVER }, { jobId: 'foreign-2', delay: 60_000 });
   await installation.queue.add('index', { inner: { tenant: LEAVER }, tenant: STAYER }, { jobId: 'foreign-3' });
@@ -232,11 +239,11 @@ test('foreign entries in the queue for the tenant are removed too, and entries t
 });
 
 test('older versions, delete markers and unfinished uploads are removed from a bucket with versions', async () => {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   installation.services.s3.keepVersions(String(installation.settings.SEALDEX_BUCKET));
   await runWorker();
-  await room.fill(4);
-  await room.fill(4);
+  await fixture.fill(4);
+  await fixture.fill(4);
   for (const tenant of [LEAVER, STAYER, LEAVER, STAYER])
     await writeReencrypted(installation.store, deps.config.queue, tenant, { change: 'x', at: 1, left: 0 });
   const client = new S3Client({
@@ -273,9 +280,9 @@ test('older versions, delete markers and unfinished uploads are removed from a b
 });
 
 test('current objects are removed and a warning is returned if versions cannot be listed', async () => {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   await runWorker();
-  await room.fill(4);
+  await fixture.fill(4);
   for (const kind of ['versions', 'uploads'] as const)
     installation.services.s3.faults.set({ match: { kind }, fault: S3_ERRORS.accessDenied });
   expect(await deleteTenant(deps, LEAVER)).toMatchObject({
@@ -289,7 +296,7 @@ test('current objects are removed and a warning is returned if versions cannot b
 });
 
 test('older versions may remain if they can be listed but not removed; a store without versions has none', async () => {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   const { s3 } = installation.services;
   s3.keepVersions(String(installation.settings.SEALDEX_BUCKET));
   const key = `documents/${LEAVER}/docs/${'c'.repeat(64)}`;
@@ -314,9 +321,9 @@ test('older versions may remain if they can be listed but not removed; a store w
 });
 
 test('a count changes nothing', async () => {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   await runWorker();
-  await room.fill(4);
+  await fixture.fill(4);
   await makeLetters();
   const before = [
     await namesInStore(installation.store),
@@ -330,7 +337,7 @@ test('a count changes nothing', async () => {
 });
 
 test('the name cannot be reused, and its KMS keys remain known as those of a deleted tenant', async () => {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   const arn = (await installation.operator.tenant(LEAVER)).kmsKeyArn!;
   await deleteTenant(deps, LEAVER, { operator: 'ann' });
   for (const change of [{ plan: 'free' }, { keepOriginals: true }, { paused: null }] as const)
@@ -344,9 +351,9 @@ test('the name cannot be reused, and its KMS keys remain known as those of a del
 });
 
 test('the keys of the tenant are wiped in all processes before anything is removed', async () => {
-  const { installation, deps } = room;
+  const { installation, deps } = fixture;
   await runWorker();
-  await room.fill(2);
+  await fixture.fill(2);
   const held = async (): Promise<string[]> =>
     (await installation.operator.status()).processes.flatMap((one) => one.tenants);
   await eventually(async () => (await held()).includes(LEAVER) || undefined);

@@ -23,21 +23,21 @@ import { objectName } from '../../src/runtime/names.ts';
 import { temporaryFolder } from '../cli/temporary-folder.ts';
 import { documentOf } from '../support/documents.ts';
 import { eventually } from '../support/eventually.ts';
-import { LEAVER, openLeavingRoom, STAYER, type LeavingRoom } from './fixture.ts';
+import { LEAVER, openOffboardingFixture, STAYER, type OffboardingFixture } from './fixture.ts';
 
 const opened = new AsyncDisposableStack();
-let room: LeavingRoom;
+let fixture: OffboardingFixture;
 let keyArn: string;
 let dir: string;
 
 beforeAll(async () => {
-  room = opened.use(await openLeavingRoom());
-  const { installation } = room;
+  fixture = opened.use(await openOffboardingFixture());
+  const { installation } = fixture;
   keyArn = await installation.tenant(LEAVER);
   await installation.tenant(STAYER);
   await installation.operator.putTenant(LEAVER, { keepOriginals: true });
   opened.use(await startWorker(installation.settings, { host: '127.0.0.1' }));
-  await room.fill(30);
+  await fixture.fill(30);
   const file = { tenant: LEAVER, corpus: 'files', filename: 'a.txt', contentType: 'text/plain' };
   const body = Buffer.from('All of the file.\n'.repeat(20_000));
   await installation.end((await installation.producer.enqueueUpload({ ...file, body })).jobId);
@@ -67,7 +67,7 @@ const manifest = (): Line[] =>
     .map((line) => JSON.parse(line) as Line);
 
 const official = async (file: string): Promise<string> => {
-  const { endpoint } = room.installation.services.kms;
+  const { endpoint } = fixture.installation.services.kms;
   const region = 'us-west-2';
   const { plaintext, context } = (await decryptOfficially(readFileSync(join(dir, file)), keyArn, {
     endpoint,
@@ -78,9 +78,9 @@ const official = async (file: string): Promise<string> => {
 };
 
 test('a tenant with a shut gate is exported, and the official client opens all of it with the key in the note', async () => {
-  await room.installation.operator.block(LEAVER, keyArn, 'a test');
-  const exported = await room.installation.operator.exportTenant(LEAVER, dir);
-  await room.installation.operator.unblock(LEAVER, keyArn);
+  await fixture.installation.operator.block(LEAVER, keyArn, 'a test');
+  const exported = await fixture.installation.operator.exportTenant(LEAVER, dir);
+  await fixture.installation.operator.unblock(LEAVER, keyArn);
   expect(exported).toMatchObject({
     documents: 31,
     originals: 1,
@@ -113,7 +113,7 @@ test('a tenant with a shut gate is exported, and the official client opens all o
 });
 
 test('foreign object names stay inside the folder', async () => {
-  await room.installation.operator.exportTenant(LEAVER, dir);
+  await fixture.installation.operator.exportTenant(LEAVER, dir);
   const strange = manifest().find(({ key }) => key.endsWith('strange'));
   expect(strange?.file).toMatch(/^other\/[0-9a-f]{64}$/);
   expect(readFileSync(join(dir, strange!.file!), 'utf8')).toBe('Not of ours.');
@@ -121,7 +121,7 @@ test('foreign object names stay inside the folder', async () => {
 });
 
 test('a key named in a foreign object gets into no command: it is counted', async () => {
-  const { store, operator } = room.installation;
+  const { store, operator } = fixture.installation;
   const messageUnder = (arn: string): Buffer =>
     encryptMessage(
       { arn, wrapped: Buffer.alloc(184), context: {}, use: (fn) => fn(Buffer.alloc(32)) },
@@ -145,7 +145,7 @@ test('a key named in a foreign object gets into no command: it is counted', asyn
 });
 
 test('an interrupted export continues with the missing files', async () => {
-  const { operator, services } = room.installation;
+  const { operator, services } = fixture.installation;
   const prefix = `documents/${LEAVER}/more/`;
   const fault = services.s3.faults.set({ match: { method: 'GET', prefix }, fault: S3_ERRORS.internal });
   await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ code: 'STORE_FAILED' });
@@ -161,7 +161,7 @@ test('an interrupted export continues with the missing files', async () => {
 });
 
 test('an export that fails releases its folder only once no file is being written', async () => {
-  const { operator, services } = room.installation;
+  const { operator, services } = fixture.installation;
   const prefix = `documents/${LEAVER}/more/`;
   const hang = services.s3.faults.set({ match: { method: 'GET', prefix }, fault: { kind: 'hang' }, times: 3 });
   const fault = services.s3.faults.set({ match: { method: 'GET', prefix }, fault: S3_ERRORS.internal });
@@ -177,7 +177,7 @@ test('an export that fails releases its folder only once no file is being writte
 });
 
 test('damaged, deleted, truncated or changed files are fetched again, and deleted documents are removed', async () => {
-  const { installation } = room;
+  const { installation } = fixture;
   const { operator, producer } = installation;
   await operator.exportTenant(LEAVER, dir);
   const files = manifest().flatMap(({ file }) => (file?.includes('/more/') ? [join(dir, file)] : []));
@@ -199,7 +199,7 @@ test('damaged, deleted, truncated or changed files are fetched again, and delete
 });
 
 test('one run at a time writes into a folder; the files of a killed one are taken over', async () => {
-  const { operator } = room.installation;
+  const { operator } = fixture.installation;
   let second: Promise<unknown> | undefined;
   const onProgress = (): void => {
     second ??= operator.exportTenant(LEAVER, dir).catch((error: unknown) => error);
@@ -223,7 +223,7 @@ test('one run at a time writes into a folder; the files of a killed one are take
 });
 
 test('an incomplete manifest is ignored: the next run completes it', async () => {
-  const { operator } = room.installation;
+  const { operator } = fixture.installation;
   let isCut = false;
   const onProgress = (): void => {
     if (isCut) return;
@@ -237,7 +237,7 @@ test('an incomplete manifest is ignored: the next run completes it', async () =>
 });
 
 test('a link in the folder is not followed: one to a folder is rejected, one in place of a file is replaced', async () => {
-  const { operator } = room.installation;
+  const { operator } = fixture.installation;
   const outside = join(dir, '..', 'outside');
   const victim = join(outside, 'victim.txt');
   mkdirSync(outside);
@@ -271,7 +271,7 @@ test('a link in the folder is not followed: one to a folder is rejected, one in 
 });
 
 test('one of two parallel exports into one empty folder succeeds', async () => {
-  const { operator } = room.installation;
+  const { operator } = fixture.installation;
   const ends = await Promise.allSettled([LEAVER, STAYER].map((tenant) => operator.exportTenant(tenant, dir)));
   const done = ends.find((end) => end.status === 'fulfilled');
   expect(ends.find((end) => end.status === 'rejected')?.reason).toMatchObject({ field: 'dir' });
@@ -283,7 +283,7 @@ test('one of two parallel exports into one empty folder succeeds', async () => {
 });
 
 test('a folder with other files, or of another tenant, is not changed', async () => {
-  const { operator } = room.installation;
+  const { operator } = fixture.installation;
   mkdirSync(dir);
   writeFileSync(join(dir, 'mine.txt'), 'Mine.');
   await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ code: 'DOCUMENT_INVALID', field: 'dir' });
@@ -295,7 +295,7 @@ test('a folder with other files, or of another tenant, is not changed', async ()
 });
 
 test('content not yet stored is counted, and reported as missing', async () => {
-  const { installation } = room;
+  const { installation } = fixture;
   const { operator, producer, services } = installation;
   await installation.tenant('waiting');
   const send = async (id: string, more: object = {}): Promise<string> =>
@@ -318,7 +318,7 @@ test('content not yet stored is counted, and reported as missing', async () => {
 });
 
 test('content under the platform key is reported as such', async () => {
-  const { installation } = room;
+  const { installation } = fixture;
   const { operator, producer, settings } = installation;
   await operator.putTenant('keyless', { plan: 'free' });
   const queued = await producer.enqueueIndex({ tenant: 'keyless', corpus: 'docs', document: documentOf('a', 'A.') });

@@ -24,14 +24,14 @@ const hurried: Clock = {
   },
 };
 
-export interface LeavingRoom extends AsyncDisposable {
+export interface OffboardingFixture extends AsyncDisposable {
   readonly installation: Installation;
   readonly deps: DeleteDeps;
   /** Documents of both tenants and of two corpora, stored by a worker that must run. */
   fill(documents: number): Promise<void>;
 }
 
-export async function openLeavingRoom(): Promise<LeavingRoom> {
+export async function openOffboardingFixture(): Promise<OffboardingFixture> {
   await using opened = new AsyncDisposableStack();
   const installation = opened.use(await openInstallation());
   const deps = await openResources(installation.settings, 'patient', (resources, stack) => {

@@ -17,7 +17,7 @@ beforeEach(() => {
 afterEach(() => opened.dispose());
 
 /** Runs in a process whose files can be made, but not written. */
-function withoutRoom(module: 'lock' | 'folder', call: string): void {
+function onFullDisk(module: 'lock' | 'folder', call: string): void {
   const url = new URL(`../../src/offboarding/${module}.ts`, import.meta.url).href;
   const code = `const { claim, lockFolder } = await import('${url}'); await ${call};`;
   const args = ['--input-type=module', '-e', code, dir];
@@ -26,13 +26,13 @@ function withoutRoom(module: 'lock' | 'folder', call: string): void {
 }
 
 test('a run that fails to write its lock leaves none, and the next one takes it', async () => {
-  withoutRoom('lock', 'lockFolder(process.argv[1])');
+  onFullDisk('lock', 'lockFolder(process.argv[1])');
   expect(existsSync(join(dir, '.sealdex-export.lock'))).toBe(false);
   await using _ = await lockFolder(dir);
 });
 
 test('a run that fails to write its mark leaves the folder to the next one', async () => {
-  withoutRoom('folder', `claim(process.argv[1], 'acme')`);
+  onFullDisk('folder', `claim(process.argv[1], 'acme')`);
   await claim(dir, 'acme');
   await expect(claim(dir, 'other')).rejects.toMatchObject({ field: 'dir' });
 });

@@ -3,19 +3,19 @@ import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ProbeDeps } from '../../src/parking/probe.ts';
 import { eventually } from '../support/eventually.ts';
-import { openParkingRoom, type ParkingRoom, type Process } from './fixture.ts';
+import { openParkingFixture, type ParkingFixture, type Process } from './fixture.ts';
 
-let room: ParkingRoom;
+let fixture: ParkingFixture;
 let keyArn: string;
 
 beforeEach(async () => {
-  room = await openParkingRoom();
-  keyArn = room.tenant('acme');
+  fixture = await openParkingFixture();
+  keyArn = fixture.tenant('acme');
 });
 
 afterEach(async () => {
   for (const end of endings.splice(0)) end();
-  await room[Symbol.asyncDispose]();
+  await fixture[Symbol.asyncDispose]();
 });
 
 /** Lets releases go that still wait. */
@@ -50,14 +50,14 @@ function stepping(): { release: ProbeDeps['release']; step(): void; begun(): num
 }
 
 async function draining(process: Process): Promise<number> {
-  const { epoch } = await room.gate('acme', keyArn);
-  await process.write(epoch, room.record('acme', keyArn, { state: 'draining', nextProbe: 0 }));
+  const { epoch } = await fixture.gate('acme', keyArn);
+  await process.write(epoch, fixture.record('acme', keyArn, { state: 'draining', nextProbe: 0 }));
   return epoch + 1;
 }
 
 test('a release runs in one process only, and does not delay polling', async () => {
   const release = stepping();
-  const fleet = await Promise.all([1, 2, 3].map(() => room.process({ release: release.release })));
+  const fleet = await Promise.all([1, 2, 3].map(() => fixture.process({ release: release.release })));
   await draining(fleet[0]!);
   for (let look = 0; look < 3; look += 1) await Promise.all(fleet.map((process) => process.tick()));
   await eventually(() => release.begun() === 1);
@@ -69,34 +69,34 @@ test('a release runs in one process only, and does not delay polling', async () 
 
 test('a key that fails during the release stops it and keeps the gate shut', async () => {
   const release = stepping();
-  const process = await room.process({ release: release.release });
+  const process = await fixture.process({ release: release.release });
   const epoch = await draining(process);
   await process.tick();
   await eventually(() => release.begun() === 1);
-  expect(await process.write(epoch, room.record('acme', keyArn))).toBe(true);
+  expect(await process.write(epoch, fixture.record('acme', keyArn))).toBe(true);
   release.step();
   expect(await eventually(() => release.answers.length === 1 && [...release.answers])).toEqual([false]);
   await process.probe.stop();
-  expect(await room.gate('acme', keyArn)).toMatchObject({ epoch: epoch + 1, record: { state: 'shut' } });
+  expect(await fixture.gate('acme', keyArn)).toMatchObject({ epoch: epoch + 1, record: { state: 'shut' } });
 });
 
 test('a process stops its release after the loss of its lease', async () => {
   const release = stepping();
-  const process = await room.process({ release: release.release });
+  const process = await fixture.process({ release: release.release });
   await draining(process);
   await process.tick();
   await eventually(() => release.begun() === 1);
-  await room.redis.del(room.keys.lease(`gate:${gateId(keyRef('acme', keyArn))}`));
-  const other = await room.process();
+  await fixture.redis.del(fixture.keys.lease(`gate:${gateId(keyRef('acme', keyArn))}`));
+  const other = await fixture.process();
   await other.tick();
-  await eventually(async () => (await room.gate('acme', keyArn)).record?.state === 'open');
+  await eventually(async () => (await fixture.gate('acme', keyArn)).record?.state === 'open');
   release.step();
   expect(await eventually(() => release.answers.length === 1 && [...release.answers])).toEqual([false]);
 });
 
 test('a failed or incomplete release continues at the next poll', async () => {
   let times = 0;
-  const process = await room.process({
+  const process = await fixture.process({
     async release() {
       times += 1;
       if (times === 1) throw new Error('Redis is away');
@@ -106,40 +106,40 @@ test('a failed or incomplete release continues at the next poll', async () => {
   await draining(process);
   await eventually(async () => {
     await process.tick();
-    return (await room.gate('acme', keyArn)).record?.state === 'open';
+    return (await fixture.gate('acme', keyArn)).record?.state === 'open';
   });
   expect(times).toBe(3);
 });
 
 test('jobs parked at the gate of a destroyed key are released in each interval', async () => {
   const released: string[] = [];
-  const process = await room.process({ release: async ({ state }) => released.push(state) > 0 });
-  await process.write(0, room.record('acme', keyArn, { state: 'destroyed', code: 'KEY_DESTROYED', nextProbe: 0 }));
+  const process = await fixture.process({ release: async ({ state }) => released.push(state) > 0 });
+  await process.write(0, fixture.record('acme', keyArn, { state: 'destroyed', code: 'KEY_DESTROYED', nextProbe: 0 }));
   for (let round = 1; round <= 2; round += 1) {
     // Again, should the round before have its last step still to do.
     await eventually(async () => {
       await process.tick();
-      return ((await room.gate('acme', keyArn)).record?.nextProbe ?? 0) > room.clock.now();
+      return ((await fixture.gate('acme', keyArn)).record?.nextProbe ?? 0) > fixture.clock.now();
     });
-    room.later(room.config.probeMinMs);
+    fixture.later(fixture.config.probeMinMs);
   }
   expect(released).toEqual(['destroyed', 'destroyed']);
-  expect(await room.gate('acme', keyArn)).toMatchObject({ record: { state: 'destroyed', code: 'KEY_DESTROYED' } });
+  expect(await fixture.gate('acme', keyArn)).toMatchObject({ record: { state: 'destroyed', code: 'KEY_DESTROYED' } });
 });
 
 test('a probe can be stopped twice in any state: idle, probing, releasing, never started', async () => {
   const release = stepping();
   const tried = Promise.withResolvers<void>();
-  const idle = await room.process();
-  const trying = await room.process({ tryKey: () => tried.promise });
-  const releasing = await room.process({ release: release.release });
-  const globex = room.tenant('globex');
+  const idle = await fixture.process();
+  const trying = await fixture.process({ tryKey: () => tried.promise });
+  const releasing = await fixture.process({ release: release.release });
+  const globex = fixture.tenant('globex');
   await draining(releasing);
   await releasing.tick();
   await eventually(() => release.begun() === 1);
-  await trying.write(0, room.record('globex', globex, { nextProbe: 0 }));
+  await trying.write(0, fixture.record('globex', globex, { nextProbe: 0 }));
   const looking = trying.tick();
-  await eventually(async () => (await room.redis.keys(`${room.keys.prefix}:leases:*globex*`)).length === 1);
+  await eventually(async () => (await fixture.redis.keys(`${fixture.keys.prefix}:leases:*globex*`)).length === 1);
   await Promise.all([idle.probe.stop(), idle.probe.stop()]);
 
   const stops = [releasing, trying, releasing, trying].map(({ probe }) => probe.stop());
@@ -147,8 +147,8 @@ test('a probe can be stopped twice in any state: idle, probing, releasing, never
   tried.resolve();
   await Promise.all([...stops, looking]);
   expect(release.answers).toEqual([false]);
-  expect(await room.gate('globex', globex)).toMatchObject({ record: { goodProbes: 1 } });
-  expect(await room.redis.keys(`${room.keys.prefix}:leases:*`)).toEqual([]);
+  expect(await fixture.gate('globex', globex)).toMatchObject({ record: { goodProbes: 1 } });
+  expect(await fixture.redis.keys(`${fixture.keys.prefix}:leases:*`)).toEqual([]);
   // And does nothing any more.
   await releasing.tick();
   expect(release.begun()).toBe(1);
@@ -168,18 +168,18 @@ test('another process opens the gate if the first dies after the last batch, wit
   };
   const dead = Promise.withResolvers<boolean>();
   endings.push(() => dead.resolve(false));
-  const killed = await room.process({ release: releasing(() => dead.promise) });
+  const killed = await fixture.process({ release: releasing(() => dead.promise) });
   await draining(killed);
   await killed.tick();
   await eventually(() => sent.length === 3);
-  const next = await room.process({ release: releasing(async () => true) });
+  const next = await fixture.process({ release: releasing(async () => true) });
   await next.tick();
-  expect(await room.gate('acme', keyArn)).toMatchObject({ record: { state: 'draining' } });
+  expect(await fixture.gate('acme', keyArn)).toMatchObject({ record: { state: 'draining' } });
   // A dead process's lease runs out.
-  await room.redis.del(room.keys.lease(`gate:${gateId(keyRef('acme', keyArn))}`));
+  await fixture.redis.del(fixture.keys.lease(`gate:${gateId(keyRef('acme', keyArn))}`));
   await eventually(async () => {
     await next.tick();
-    return (await room.gate('acme', keyArn)).record?.state === 'open';
+    return (await fixture.gate('acme', keyArn)).record?.state === 'open';
   });
   expect(sent).toEqual(['one', 'two', 'three']);
 });

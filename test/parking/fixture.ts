@@ -35,7 +35,7 @@ interface ProcessOptions extends Partial<ProbeDeps> {
   readonly through?: (redis: Redis) => Redis;
 }
 
-export interface ParkingRoom extends AsyncDisposable {
+export interface ParkingFixture extends AsyncDisposable {
   readonly config: Config;
   readonly keys: RedisKeys;
   readonly redis: Redis;
@@ -56,7 +56,7 @@ export interface ParkingRoom extends AsyncDisposable {
   later(ms: number): void;
 }
 
-export async function openParkingRoom(): Promise<ParkingRoom> {
+export async function openParkingFixture(): Promise<ParkingFixture> {
   await using opened = new AsyncDisposableStack();
   const kms = new MemoryKms();
   const config = loadConfig(
@@ -74,7 +74,7 @@ export async function openParkingRoom(): Promise<ParkingRoom> {
   const clock = new FakeClock();
   const redis = opened.adopt(await openRedis(config, 'patient'), closeRedis);
   const owners = new Map<string, GateOwner>();
-  const lines: ParkingRoom['lines'] = [];
+  const lines: ParkingFixture['lines'] = [];
   const all = opened.move();
   return {
     config,
@@ -121,13 +121,13 @@ interface Shared {
 }
 
 async function openProcess(
-  { config, kms: room, keys, clock, owners, log, opened }: Shared,
+  { config, kms: fixture, keys, clock, owners, log, opened }: Shared,
   { through = (redis) => redis, ...deps }: ProcessOptions,
 ): Promise<Process> {
   const redis = through(opened.adopt(await openRedis(config, 'patient'), closeRedis));
   const subscriber = opened.adopt(await openRedis(config, 'subscriber'), closeRedis);
   const metrics = createMetrics();
-  const kms = opened.adopt(room.connect(), (client) => client.close());
+  const kms = opened.adopt(fixture.connect(), (client) => client.close());
   const closed: GateRecord[] = [];
   const gates = opened.adopt(await openGates({ redis, subscriber, keys, clock, times: config, log }), (gates) =>
     gates.stop(),
@@ -180,7 +180,7 @@ async function openProcess(
   };
 }
 
-function logInto(lines: ParkingRoom['lines']): Log {
+function logInto(lines: ParkingFixture['lines']): Log {
   const at =
     (level: string) =>
     (facts: object, message: string): void =>

@@ -5,20 +5,20 @@ import { SealdexError, type Code } from '../../src/runtime/errors.ts';
 import type { GateEvent } from '../../src/parking/gate-events.ts';
 import { NO_GATE } from '../../src/parking/gate-record.ts';
 import { eventually } from '../support/eventually.ts';
-import { openParkingRoom, type ParkingRoom, type Process } from './fixture.ts';
+import { openParkingFixture, type ParkingFixture, type Process } from './fixture.ts';
 
-let room: ParkingRoom;
+let fixture: ParkingFixture;
 let here: Process;
 let there: Process;
 let keyArn: string;
 
 beforeEach(async () => {
-  room = await openParkingRoom();
-  [here, there] = [await room.process(), await room.process()];
-  keyArn = room.tenant('acme');
+  fixture = await openParkingFixture();
+  [here, there] = [await fixture.process(), await fixture.process()];
+  keyArn = fixture.tenant('acme');
 });
 
-afterEach(() => room[Symbol.asyncDispose]());
+afterEach(() => fixture[Symbol.asyncDispose]());
 
 const stateIn = ({ gates }: Process, tenant = 'acme'): string | undefined =>
   gates.get(keyRef(tenant, keyArn)).record?.state;
@@ -49,15 +49,15 @@ test('a change with an old epoch is rejected, and the caller receives the curren
   await there.deafen();
   await change(here, 'shut');
   expect(await fails(there, 0, 'KEY_DENIED')).toBe(false);
-  expect(there.gates.get(keyRef('acme', keyArn))).toEqual(await room.gate('acme', keyArn));
-  expect((await room.gate('acme', keyArn)).record?.code).toBe('KEY_DISABLED');
+  expect(there.gates.get(keyRef('acme', keyArn))).toEqual(await fixture.gate('acme', keyArn));
+  expect((await fixture.gate('acme', keyArn)).record?.code).toBe('KEY_DISABLED');
 });
 
 test('a gate shut and opened meanwhile is not shut by an older failure', async () => {
   for (const state of ['shut', 'draining', 'open'] as const) await change(here, state);
   const epochs = [0, 1, 2, 4];
   for (const epoch of epochs) expect(await fails(there, epoch)).toBe(false);
-  expect(await room.gate('acme', keyArn)).toMatchObject({ epoch: 3, record: { state: 'open' } });
+  expect(await fixture.gate('acme', keyArn)).toMatchObject({ epoch: 3, record: { state: 'open' } });
 });
 
 test('one of many parallel changes of a gate is applied', async () => {
@@ -93,7 +93,7 @@ test('a rejected change does not hide a change of another gate after a lost mess
 
 test('a message received during a poll is not overwritten by that poll', async () => {
   let meanwhile = async (): Promise<void> => {};
-  const looking = await room.process({
+  const looking = await fixture.process({
     through: (redis) =>
       Object.assign(Object.create(redis) as typeof redis, {
         async hgetall(key: string) {
@@ -104,11 +104,14 @@ test('a message received during a poll is not overwritten by that poll', async (
       }),
   });
   // The first change has happened when the look begins, and is told while it goes on, as is the second.
-  await room.redis.hset(room.keys.gates, 'late', `1 ${JSON.stringify(room.record('late', keyArn))}`);
-  await room.redis.incr(room.keys.gateEpoch);
+  await fixture.redis.hset(fixture.keys.gates, 'late', `1 ${JSON.stringify(fixture.record('late', keyArn))}`);
+  await fixture.redis.incr(fixture.keys.gateEpoch);
   meanwhile = async () => {
-    const late = room.record('globex', keyArn);
-    await room.redis.publish(room.keys.gateChanged, `1 ${gateId(keyRef('globex', keyArn))} 1 ${JSON.stringify(late)}`);
+    const late = fixture.record('globex', keyArn);
+    await fixture.redis.publish(
+      fixture.keys.gateChanged,
+      `1 ${gateId(keyRef('globex', keyArn))} 1 ${JSON.stringify(late)}`,
+    );
     await change(here, 'shut');
     await eventually(() => stateIn(looking) === 'shut');
   };
@@ -118,11 +121,11 @@ test('a message received during a poll is not overwritten by that poll', async (
 
 test('an old message changes nothing', async () => {
   await change(here, 'shut');
-  const old = (await room.redis.hget(room.keys.gates, gateId(keyRef('acme', keyArn)))) ?? '';
+  const old = (await fixture.redis.hget(fixture.keys.gates, gateId(keyRef('acme', keyArn)))) ?? '';
   for (const state of ['draining', 'open'] as const) await change(here, state);
   await eventually(() => stateIn(there) === 'open');
-  await room.redis.publish(room.keys.gateChanged, `1 ${gateId(keyRef('acme', keyArn))} ${old}`);
-  await room.redis.publish(room.keys.gateChanged, 'no news at all');
+  await fixture.redis.publish(fixture.keys.gateChanged, `1 ${gateId(keyRef('acme', keyArn))} ${old}`);
+  await fixture.redis.publish(fixture.keys.gateChanged, 'no news at all');
   // Messages keep their order: when this one is here, the old one was.
   await change(here, 'shut', 'globex');
   await eventually(() => stateIn(there, 'globex') === 'shut');
@@ -135,18 +138,18 @@ test('every process gets each shutting once, by message or by poll', async () =>
   await eventually(() => stateIn(there) === 'shut');
   await here.gates.tick();
   await there.gates.tick();
-  expect(await here.write(1, room.record('acme', keyArn, { code: 'KEY_DENIED' }))).toBe(true);
+  expect(await here.write(1, fixture.record('acme', keyArn, { code: 'KEY_DENIED' }))).toBe(true);
   expect([here.closed.length, await eventually(() => there.closed.length)]).toEqual([1, 1]);
   for (const state of ['draining', 'open', 'shut'] as const) await change(here, state);
   await eventually(() => there.gates.get(keyRef('acme', keyArn)).epoch === 5);
   expect([here.closed.length, there.closed.length]).toEqual([2, 2]);
-  expect(await here.write(5, room.record('acme', keyArn, { state: 'destroyed' }))).toBe(true);
+  expect(await here.write(5, fixture.record('acme', keyArn, { state: 'destroyed' }))).toBe(true);
   expect(here.closed).toHaveLength(2);
 });
 
 test('a process forgets all gates when Redis has lost them', async () => {
   await change(here, 'shut');
-  await room.redis.del(room.keys.gates, room.keys.gateEpoch);
+  await fixture.redis.del(fixture.keys.gates, fixture.keys.gateEpoch);
   await here.gates.tick();
   expect(here.gates.get(keyRef('acme', keyArn))).toEqual(NO_GATE);
   expect(here.gates.all()).toEqual([]);
@@ -156,15 +159,15 @@ test('a process forgets all gates when Redis has lost them', async () => {
 
 /** A gate that nobody of ours wrote: Redis' own epoch has never come so far. */
 const forged = (epoch: number | string): string =>
-  `${epoch} ${JSON.stringify(room.record('acme', keyArn, { state: 'open' }))}`;
+  `${epoch} ${JSON.stringify(fixture.record('acme', keyArn, { state: 'open' }))}`;
 
 test.for(['999999999999999', '9999999999999999', '5'])(
   'a foreign gate with epoch %s in Redis hides no later change',
   async (epoch) => {
-    await room.redis.hset(room.keys.gates, gateId(keyRef('acme', keyArn)), forged(epoch));
-    await room.redis.incr(room.keys.gateEpoch);
+    await fixture.redis.hset(fixture.keys.gates, gateId(keyRef('acme', keyArn)), forged(epoch));
+    await fixture.redis.incr(fixture.keys.gateEpoch);
     await Promise.all([here.gates.tick(), there.gates.tick()]);
-    expect(await room.gate('acme', keyArn)).toEqual(NO_GATE);
+    expect(await fixture.gate('acme', keyArn)).toEqual(NO_GATE);
     expect(here.gates.get(keyRef('acme', keyArn))).toEqual(NO_GATE);
     expect(await fails(here, 0)).toBe(true);
     expect(await eventually(() => refusalIn(there)?.code)).toBe('KEY_DISABLED');
@@ -179,8 +182,8 @@ test('a foreign message about a gate has effect until the next poll, and a real 
   await change(here, 'shut');
   await eventually(() => stateIn(there) === 'shut');
   const tell = async (): Promise<void> => {
-    await room.redis.publish(
-      room.keys.gateChanged,
+    await fixture.redis.publish(
+      fixture.keys.gateChanged,
       `999999999999999 ${gateId(keyRef('acme', keyArn))} ${forged('999999999999999')}`,
     );
     await eventually(() => stateIn(there) === 'open');
@@ -198,11 +201,11 @@ test.for(['999999999999999', '9'.repeat(30), '007', 'nonsense'])(
   'an epoch counter set to %s hides no later change of this or another gate',
   async (counter) => {
     await change(here, 'shut');
-    await room.redis.set(room.keys.gateEpoch, counter);
+    await fixture.redis.set(fixture.keys.gateEpoch, counter);
     await Promise.all([here.gates.tick(), there.gates.tick()]);
     await there.deafen();
     for (const tenant of ['acme', 'globex', 'initech']) {
-      const { epoch } = await room.gate(tenant, keyArn);
+      const { epoch } = await fixture.gate(tenant, keyArn);
       expect(await fails(here, epoch, 'KEY_DISABLED', tenant)).toBe(true);
       await there.gates.tick();
       expect([stateIn(here, tenant), stateIn(there, tenant)]).toEqual(['shut', 'shut']);
@@ -213,17 +216,17 @@ test.for(['999999999999999', '9'.repeat(30), '007', 'nonsense'])(
 test('a Redis that lost its last second is followed, even if other gates have raised the epoch again', async () => {
   await change(here, 'shut');
   const id = gateId(keyRef('acme', keyArn));
-  const kept = (await room.redis.hget(room.keys.gates, id)) ?? '';
+  const kept = (await fixture.redis.hget(fixture.keys.gates, id)) ?? '';
   for (const state of ['draining', 'open'] as const) await change(here, state);
   await here.gates.tick();
   await here.deafen();
-  await room.redis.hset(room.keys.gates, id, kept);
-  await room.redis.set(room.keys.gateEpoch, '1');
+  await fixture.redis.hset(fixture.keys.gates, id, kept);
+  await fixture.redis.set(fixture.keys.gateEpoch, '1');
   await here.gates.tick();
   expect(refusalIn(here)?.code).toBe('KEY_DISABLED');
-  expect(await here.write(1, room.record('acme', keyArn, { state: 'open' }))).toBe(true);
-  await room.redis.hset(room.keys.gates, id, kept);
-  await room.redis.set(room.keys.gateEpoch, '1');
+  expect(await here.write(1, fixture.record('acme', keyArn, { state: 'open' }))).toBe(true);
+  await fixture.redis.hset(fixture.keys.gates, id, kept);
+  await fixture.redis.set(fixture.keys.gateEpoch, '1');
   for (const state of ['shut', 'draining'] as const) await change(there, state, 'globex');
   await here.gates.tick();
   expect([stateIn(here), stateIn(here, 'globex')]).toEqual(['shut', 'draining']);
@@ -232,8 +235,8 @@ test('a Redis that lost its last second is followed, even if other gates have ra
 test.for(['7 no record', '7 {"state":"shut"}', 'nothing'])(
   'a gate with the content "%s" counts as missing: KMS decides',
   async (text) => {
-    await room.redis.hset(room.keys.gates, gateId(keyRef('acme', keyArn)), text);
-    await room.redis.set(room.keys.gateEpoch, '7');
+    await fixture.redis.hset(fixture.keys.gates, gateId(keyRef('acme', keyArn)), text);
+    await fixture.redis.set(fixture.keys.gateEpoch, '7');
     await here.gates.tick();
     expect(refusalIn(here)).toBeUndefined();
     expect(here.closed).toEqual([]);
@@ -244,9 +247,9 @@ test.for(['7 no record', '7 {"state":"shut"}', 'nothing'])(
 );
 
 test('a gate unread for 5 s is unknown until the next poll', async () => {
-  room.clock.skipMonotonic(5000);
+  fixture.clock.skipMonotonic(5000);
   expect(refusalIn(here)).toBeUndefined();
-  room.clock.skipMonotonic(1);
+  fixture.clock.skipMonotonic(1);
   expect(refusalIn(here)?.code).toBe('GATE_UNKNOWN');
   await here.gates.tick();
   expect(refusalIn(here)).toBeUndefined();
@@ -256,7 +259,7 @@ test('refresh() polls once for all callers after 5 s, and reports a gate shut me
   expect(there.gates.refresh()).toBeUndefined();
   await there.deafen();
   expect(await fails(here, 0)).toBe(true);
-  room.clock.skipMonotonic(5001);
+  fixture.clock.skipMonotonic(5001);
   const looking = there.gates.refresh();
   expect(looking).toBeInstanceOf(Promise);
   expect(there.gates.refresh()).toBe(looking);
@@ -266,12 +269,12 @@ test('refresh() polls once for all callers after 5 s, and reports a gate shut me
 });
 
 test('a read started before a freeze does not overwrite newer gate state', async () => {
-  const slow = await room.process({
+  const slow = await fixture.process({
     through: (redis) =>
       Object.assign(Object.create(redis) as typeof redis, {
         async get(key: string) {
           const read = await redis.get(key);
-          room.clock.skipMonotonic(6000);
+          fixture.clock.skipMonotonic(6000);
           return read;
         },
       }),
@@ -282,7 +285,7 @@ test('a read started before a freeze does not overwrite newer gate state', async
 });
 
 test('a shut gate’s error has the facts of the key, and an operator stop takes precedence', async () => {
-  const record = room.record('acme', keyArn, {
+  const record = fixture.record('acme', keyArn, {
     code: 'KEY_PENDING_DELETION',
     reason: 'KMSInvalidStateException',
     deletesAt: 7,
@@ -306,11 +309,11 @@ test('reads of missing gates and rejected changes use no memory', async () => {
 });
 
 test('gates can be stopped twice, also at once, and leave no timer', async () => {
-  const before = room.clock.pending;
-  const { gates } = await room.process();
-  expect(room.clock.pending).toBeGreaterThan(before);
+  const before = fixture.clock.pending;
+  const { gates } = await fixture.process();
+  expect(fixture.clock.pending).toBeGreaterThan(before);
   await Promise.all([gates.stop(), gates.stop()]);
   await gates.stop();
   // What is left is the process' probe.
-  expect(room.clock.pending).toBe(before + 1);
+  expect(fixture.clock.pending).toBe(before + 1);
 });

@@ -4,9 +4,9 @@ import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { withAuditContext, createAuditLog, type AuditOrigin } from '../../src/runtime/audit-log.ts';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
 import { createKeyMonitor, type KeyMonitor, type KeyMonitorDeps } from '../../src/parking/key-monitor.ts';
-import { openParkingRoom, type ParkingRoom, type Process } from './fixture.ts';
+import { openParkingFixture, type ParkingFixture, type Process } from './fixture.ts';
 
-let room: ParkingRoom;
+let fixture: ParkingFixture;
 let here: Process;
 let monitor: KeyMonitor;
 let call: KeyRef;
@@ -20,14 +20,14 @@ let asked: string[];
 const monitorOf = ({ gates }: Process, change: Partial<KeyMonitorDeps> = {}): KeyMonitor =>
   createKeyMonitor({
     gates,
-    redis: room.redis,
-    keys: room.keys,
-    clock: room.clock,
-    platformKeyArn: room.platformKeyArn,
+    redis: fixture.redis,
+    keys: fixture.keys,
+    clock: fixture.clock,
+    platformKeyArn: fixture.platformKeyArn,
     operatorStopOf: async () => undefined,
-    currentKeyOf: async (tenant) => room.owners.get(tenant)?.keyArn,
+    currentKeyOf: async (tenant) => fixture.owners.get(tenant)?.keyArn,
     works: async ({ keyArn }) => (asked.push(keyArn), working.has(keyArn)),
-    platformKeyWorks: async () => working.has(room.platformKeyArn),
+    platformKeyWorks: async () => working.has(fixture.platformKeyArn),
     keysInUse: async () => keysInUse,
     someKeys: async () => someKeys,
     onPlatformSuspected: (code) => void suspects.push(code),
@@ -35,17 +35,17 @@ const monitorOf = ({ gates }: Process, change: Partial<KeyMonitorDeps> = {}): Ke
   });
 
 beforeEach(async () => {
-  room = await openParkingRoom();
-  here = await room.process();
-  working = new Set([room.platformKeyArn]);
+  fixture = await openParkingFixture();
+  here = await fixture.process();
+  working = new Set([fixture.platformKeyArn]);
   keysInUse = 1;
   someKeys = [callOf('bystander')];
   [suspects, asked] = [[], []];
   monitor = monitorOf(here);
-  call = keyRef('acme', room.tenant('acme'));
+  call = keyRef('acme', fixture.tenant('acme'));
 });
 
-afterEach(() => room[Symbol.asyncDispose]());
+afterEach(() => fixture[Symbol.asyncDispose]());
 
 const fault = (code: Code, reason = 'ByTest'): SealdexError => new SealdexError(code, undefined, { reason });
 
@@ -54,18 +54,18 @@ const fails = async (code: Code, of = call, by = monitor): Promise<Code> =>
   (await by.begin(of).failed(fault(code))).code;
 
 const gateOf = async ({ tenant, keyArn } = call): Promise<[number, string | undefined, Code | undefined]> => {
-  const { epoch, record } = await room.gate(tenant, keyArn);
+  const { epoch, record } = await fixture.gate(tenant, keyArn);
   return [epoch, record?.state, record?.code];
 };
 
 /** The gates that were shut, as the log names them. */
 const shuts = (): string[] =>
-  room.lines.flatMap(({ level, facts }) => {
+  fixture.lines.flatMap(({ level, facts }) => {
     const { tenant, code } = facts as { tenant: string; code: Code };
     return level === 'warn' ? [`${tenant} ${code}`] : [];
   });
 
-const callOf = (tenant: string): KeyRef => keyRef(tenant, room.owners.get(tenant)?.keyArn ?? room.tenant(tenant));
+const callOf = (tenant: string): KeyRef => keyRef(tenant, fixture.owners.get(tenant)?.keyArn ?? fixture.tenant(tenant));
 
 test.for(['KEY_DISABLED', 'KEY_PENDING_DELETION', 'KEY_PENDING_IMPORT', 'KEY_UNAVAILABLE', 'KEY_NOT_FOUND'] as const)(
   'a call that fails with %s shuts the gate of its tenant and key, and is reported',
@@ -82,18 +82,18 @@ test('a gate contains the facts of the KMS error, and whether the key is the cur
   const told = { reason: 'DisabledException', deniedBy: 'tenant', deletesAt: 99, requestId: 'a1b2-c3' } as const;
   const cause = new Error('secret words');
   await monitor.begin(call).failed(new SealdexError('KEY_PENDING_DELETION', undefined, { ...told, cause }));
-  const now = room.clock.now();
+  const now = fixture.clock.now();
   const since = { since: now, codeSince: now };
-  expect((await room.gate('acme', call.keyArn)).record).toMatchObject({
+  expect((await fixture.gate('acme', call.keyArn)).record).toMatchObject({
     ...told,
     ...since,
     wasCurrent: true,
     probes: 0,
   });
-  expect(JSON.stringify(await room.redis.hgetall(room.keys.gates))).not.toContain('secret');
-  const former = keyRef('acme', room.kms.createKey());
+  expect(JSON.stringify(await fixture.redis.hgetall(fixture.keys.gates))).not.toContain('secret');
+  const former = keyRef('acme', fixture.kms.createKey());
   await fails('KEY_DISABLED', former);
-  expect((await room.gate('acme', former.keyArn)).record?.wasCurrent).toBe(false);
+  expect((await fixture.gate('acme', former.keyArn)).record?.wasCurrent).toBe(false);
 });
 
 test.for(['KMS_THROTTLED', 'PLATFORM_CREDENTIALS', 'TENANT_KEY_INVALID', 'OBJECT_TAMPERED', 'INTERNAL'] as const)(
@@ -101,18 +101,18 @@ test.for(['KMS_THROTTLED', 'PLATFORM_CREDENTIALS', 'TENANT_KEY_INVALID', 'OBJECT
   async (code) => {
     for (let time = 0; time < 5; time += 1) {
       expect(await fails(code)).toBe(code);
-      room.clock.advance(20_000);
+      fixture.clock.advance(20_000);
       await here.gates.tick();
     }
-    expect(await room.redis.exists(room.keys.gates, room.keys.gateEpoch)).toBe(0);
+    expect(await fixture.redis.exists(fixture.keys.gates, fixture.keys.gateEpoch)).toBe(0);
   },
 );
 
 test('a failure of a call started before the gate was shut and opened does not shut it', async () => {
   const began = monitor.begin(call);
   for (const state of ['shut', 'draining', 'open'] as const) {
-    const { epoch } = await room.gate('acme', call.keyArn);
-    await here.write(epoch, room.record('acme', call.keyArn, { state }));
+    const { epoch } = await fixture.gate('acme', call.keyArn);
+    await here.write(epoch, fixture.record('acme', call.keyArn, { state }));
   }
   expect((await began.failed(fault('KEY_DISABLED'))).code).toBe('KEY_DISABLED');
   expect(await gateOf()).toEqual([3, 'open', 'KEY_DISABLED']);
@@ -120,7 +120,7 @@ test('a failure of a call started before the gate was shut and opened does not s
 });
 
 test('a key that fails while its gate drains shuts it again', async () => {
-  await here.write(0, room.record('acme', call.keyArn, { state: 'draining', since: 5 }));
+  await here.write(0, fixture.record('acme', call.keyArn, { state: 'draining', since: 5 }));
   await fails('KEY_DENIED');
   expect(await gateOf()).toEqual([2, 'shut', 'KEY_DENIED']);
 });
@@ -132,16 +132,16 @@ test('parallel failed calls shut one gate once', async () => {
 });
 
 test('an unknown gate does not block a call to KMS', async () => {
-  room.clock.skipMonotonic(6000);
+  fixture.clock.skipMonotonic(6000);
   expect(() => monitor.begin(call)).not.toThrow();
 });
 
 test('a key is unavailable if KMS fails for 30 s while the platform key works', async () => {
   expect(await fails('KMS_FAILED')).toBe('KMS_FAILED');
-  room.clock.advance(29_999);
+  fixture.clock.advance(29_999);
   expect(await fails('KMS_FAILED')).toBe('KMS_FAILED');
   expect(await gateOf()).toEqual([0, undefined, undefined]);
-  room.clock.advance(1);
+  fixture.clock.advance(1);
   expect(await fails('KMS_FAILED')).toBe('KEY_UNAVAILABLE');
   expect(await gateOf()).toEqual([1, 'shut', 'KEY_UNAVAILABLE']);
   expect(suspects).toEqual([]);
@@ -151,9 +151,9 @@ test('an error with a new code keeps its request id', async () => {
   const failing = (code: Code, of = call): Promise<SealdexError> =>
     monitor.begin(of).failed(new SealdexError(code, undefined, { requestId: 'a1b2-c3' }));
   await failing('KMS_FAILED');
-  room.clock.advance(30_000);
+  fixture.clock.advance(30_000);
   expect(await failing('KMS_FAILED')).toMatchObject({ code: 'KEY_UNAVAILABLE', requestId: 'a1b2-c3' });
-  expect((await room.gate('acme', call.keyArn)).record?.requestId).toBe('a1b2-c3');
+  expect((await fixture.gate('acme', call.keyArn)).record?.requestId).toBe('a1b2-c3');
   await denied(4);
   const last = await failing('KEY_DENIED', callOf('last'));
   expect(last).toMatchObject({ code: 'PLATFORM_DENIED', requestId: 'a1b2-c3' });
@@ -161,16 +161,16 @@ test('an error with a new code keeps its request id', async () => {
 
 test('a success in between ends the wait for an outage', async () => {
   await fails('KMS_FAILED');
-  room.clock.advance(20_000);
+  fixture.clock.advance(20_000);
   monitor.begin(call).ok();
-  room.clock.advance(20_000);
+  fixture.clock.advance(20_000);
   expect(await fails('KMS_FAILED')).toBe('KMS_FAILED');
   expect(await gateOf()).toEqual([0, undefined, undefined]);
 });
 
 test('two failures far apart are not an outage', async () => {
   await fails('KMS_FAILED');
-  room.clock.advance(120_001);
+  fixture.clock.advance(120_001);
   await here.gates.tick();
   expect(await fails('KMS_FAILED')).toBe('KMS_FAILED');
   expect(await gateOf()).toEqual([0, undefined, undefined]);
@@ -178,20 +178,20 @@ test('two failures far apart are not an outage', async () => {
 
 test('a KMS that fails for the platform key too shuts no gate', async () => {
   working.clear();
-  const calls = [call, callOf('globex'), keyRef('free', room.platformKeyArn)];
+  const calls = [call, callOf('globex'), keyRef('free', fixture.platformKeyArn)];
   for (let second = 0; second < 90; second += 10) {
     for (const one of calls) expect(await fails('KMS_FAILED', one)).toBe('KMS_FAILED');
-    room.clock.advance(10_000);
+    fixture.clock.advance(10_000);
     await here.gates.tick();
   }
   expect(new Set(suspects)).toEqual(new Set(['KMS_FAILED']));
-  expect(await room.redis.exists(room.keys.gates)).toBe(0);
+  expect(await fixture.redis.exists(fixture.keys.gates)).toBe(0);
 });
 
 test('an outage shuts no gate for the platform key', async () => {
-  const free = keyRef('free', room.platformKeyArn);
+  const free = keyRef('free', fixture.platformKeyArn);
   await fails('KMS_FAILED', free);
-  room.clock.advance(40_000);
+  fixture.clock.advance(40_000);
   expect(await fails('KMS_FAILED', free)).toBe('KMS_FAILED');
   expect(suspects).toEqual(['KMS_FAILED']);
 });
@@ -201,7 +201,7 @@ async function denied(count: number, everyMs = 1000): Promise<Code[]> {
   const codes: Code[] = [];
   for (let at = 0; at < count; at += 1) {
     codes.push(await fails('KEY_DENIED', callOf(`denied-${at}`)));
-    room.clock.advance(everyMs);
+    fixture.clock.advance(everyMs);
   }
   return codes;
 }
@@ -231,7 +231,7 @@ test('denials are tenant failures while another key works', async () => {
   expect(new Set(await denied(8))).toEqual(new Set(['KEY_DENIED']));
   expect([suspects, shuts().length]).toEqual([[], 8]);
   working.delete(other.keyArn);
-  room.clock.advance(3000);
+  fixture.clock.advance(3000);
   expect(await fails('KEY_DENIED')).toBe('PLATFORM_DENIED');
 });
 
@@ -250,16 +250,16 @@ test('a process that has used no other key tests those of other tenants, before 
   expect(asked).toContain(stranger.keyArn);
   expect(asked).not.toContain(calls[0]!.keyArn);
   working.delete(stranger.keyArn);
-  room.clock.advance(3000);
+  fixture.clock.advance(3000);
   expect(await fails('KEY_DENIED')).toBe('PLATFORM_DENIED');
   expect(await monitor.anyKeyWorks()).toBe(false);
   working.add(stranger.keyArn);
-  room.clock.advance(3000);
+  fixture.clock.advance(3000);
   expect(await monitor.anyKeyWorks()).toBe(true);
 });
 
 test('the test of other keys is audited as a probe, without the job and command of the denied call', async () => {
-  const audit = createAuditLog({ to: 'stdout', clock: room.clock, identity: async () => 'jo' });
+  const audit = createAuditLog({ to: 'stdout', clock: fixture.clock, identity: async () => 'jo' });
   const asking: AuditOrigin[] = [];
   monitor = monitorOf(here, { works: async () => (asking.push(await audit.who()), false) });
   const codes = withAuditContext({ command: 'read', job: 'j1' }, () => denied(4));
@@ -279,14 +279,14 @@ test('denials in other processes count, and each gate counts once', async () => 
   const calls = Array.from({ length: 10 }, () => monitorOf(here).begin(callOf('one')));
   for (const one of calls) expect((await one.failed(fault('KEY_DENIED'))).code).toBe('KEY_DENIED');
   expect(new Set(await denied(2))).toEqual(new Set(['KEY_DENIED']));
-  const other = monitorOf(await room.process());
+  const other = monitorOf(await fixture.process());
   expect(await fails('KEY_DENIED', call, other)).toBe('PLATFORM_DENIED');
 });
 
 test('anyKeyWorks() tests the last three working and the last three denied keys', async () => {
   for (let at = 0; at < 5; at += 1) monitor.begin(callOf(`worked-${at}`)).ok();
   await denied(5);
-  room.clock.advance(3000);
+  fixture.clock.advance(3000);
   asked = [];
   expect(await monitor.anyKeyWorks()).toBe(false);
   const names = ['denied-2', 'denied-3', 'denied-4', 'worked-2', 'worked-3', 'worked-4', 'bystander'];

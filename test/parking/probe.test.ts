@@ -5,56 +5,56 @@ import { KMS_FAULTS, type MemoryKmsMatch } from '../support/memory-kms.ts';
 import { probeOnce } from '../../src/parking/probe.ts';
 import type { GateRecord } from '../../src/parking/gate-record.ts';
 import { eventually } from '../support/eventually.ts';
-import { openParkingRoom, type ParkingRoom, type Process } from './fixture.ts';
+import { openParkingFixture, type ParkingFixture, type Process } from './fixture.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-let room: ParkingRoom;
+let fixture: ParkingFixture;
 let one: Process;
 let keyArn: string;
 
 beforeEach(async () => {
-  room = await openParkingRoom();
-  one = await room.process();
-  keyArn = room.tenant('acme');
+  fixture = await openParkingFixture();
+  one = await fixture.process();
+  keyArn = fixture.tenant('acme');
 });
 
-afterEach(() => room[Symbol.asyncDispose]());
+afterEach(() => fixture[Symbol.asyncDispose]());
 
 async function shut(change: Partial<GateRecord> = {}): Promise<void> {
-  const { epoch } = await room.gate('acme', keyArn);
-  expect(await one.write(epoch, room.record('acme', keyArn, change))).toBe(true);
+  const { epoch } = await fixture.gate('acme', keyArn);
+  expect(await one.write(epoch, fixture.record('acme', keyArn, change))).toBe(true);
 }
 
-const standing = async (): Promise<GateRecord> => (await room.gate('acme', keyArn)).record!;
+const standing = async (): Promise<GateRecord> => (await fixture.gate('acme', keyArn)).record!;
 const tries = (operation: 'GenerateDataKey' | 'Decrypt' = 'GenerateDataKey'): number =>
-  room.kms.counts.count({ operation, key: keyArn });
+  fixture.kms.counts.count({ operation, key: keyArn });
 
 /** At the moment when the gate is due, all at once. */
 async function due(...processes: Process[]): Promise<GateRecord> {
-  room.later((await standing()).nextProbe - room.clock.now());
+  fixture.later((await standing()).nextProbe - fixture.clock.now());
   await Promise.all((processes.length > 0 ? processes : [one]).map((process) => process.tick()));
   return standing();
 }
 
 const refuse = (fault: (typeof KMS_FAULTS)[keyof typeof KMS_FAULTS], match: MemoryKmsMatch = {}): { clear(): void } =>
-  room.kms.faults.set({ match: { key: keyArn, ...match }, fault });
+  fixture.kms.faults.set({ match: { key: keyArn, ...match }, fault });
 
 test('a shut gate is probed once per interval, regardless of process count', async () => {
-  const fleet = [one, ...(await Promise.all([1, 2, 3].map(() => room.process())))];
-  room.kms.disable(keyArn);
+  const fleet = [one, ...(await Promise.all([1, 2, 3].map(() => fixture.process())))];
+  fixture.kms.disable(keyArn);
   await shut();
   for (const process of fleet) await process.tick();
   expect(tries()).toBe(0);
-  let last = room.clock.now();
+  let last = fixture.clock.now();
   // A fourth interval meets its bound: by its jitter it may be shorter than the third.
   for (let round = 1; round <= 3; round += 1) {
     const { nextProbe, probes } = await due(...fleet);
     await Promise.all(fleet.flatMap((process) => [process.tick(), process.probe.tick()]));
     expect([tries(), probes]).toEqual([round, round]);
-    expect(nextProbe - room.clock.now()).toBeGreaterThan(room.clock.now() - last);
-    last = room.clock.now();
+    expect(nextProbe - fixture.clock.now()).toBeGreaterThan(fixture.clock.now() - last);
+    last = fixture.clock.now();
   }
   expect(tries()).toBe(3);
 });
@@ -62,22 +62,22 @@ test('a shut gate is probed once per interval, regardless of process count', asy
 test('two successful probes open the gate, and it is open after its release', async () => {
   await shut();
   const first = await due();
-  expect(first).toMatchObject({ state: 'shut', goodProbes: 1, nextProbe: room.clock.now() + 5000 });
+  expect(first).toMatchObject({ state: 'shut', goodProbes: 1, nextProbe: fixture.clock.now() + 5000 });
   expect(await due()).toMatchObject({ state: 'draining', code: 'KEY_DISABLED' });
   expect([tries(), tries('Decrypt')]).toEqual([2, 2]);
   await one.tick();
   await eventually(async () => (await standing()).state === 'open');
-  expect(await standing()).toMatchObject({ since: room.clock.now() });
+  expect(await standing()).toMatchObject({ since: fixture.clock.now() });
   expect(one.gates.refusal(keyRef('acme', keyArn))).toBeUndefined();
-  expect(room.lines.filter(({ message }) => message === 'gate opened')).toHaveLength(1);
+  expect(fixture.lines.filter(({ message }) => message === 'gate opened')).toHaveLength(1);
 });
 
 test('a failed probe between two successful ones starts over', async () => {
   await shut();
   await due();
-  room.kms.disable(keyArn);
+  fixture.kms.disable(keyArn);
   expect(await due()).toMatchObject({ state: 'shut', goodProbes: 0 });
-  room.kms.enable(keyArn);
+  fixture.kms.enable(keyArn);
   expect(await due()).toMatchObject({ state: 'shut', goodProbes: 1 });
   expect(await due()).toMatchObject({ state: 'draining' });
 });
@@ -99,7 +99,12 @@ test.for([
   const before = await standing();
   const down = refuse(fault);
   const after = await due();
-  expect(after).toEqual({ ...before, probes: 2, goodProbes: 0, nextProbe: room.clock.now() + room.config.probeMinMs });
+  expect(after).toEqual({
+    ...before,
+    probes: 2,
+    goodProbes: 0,
+    nextProbe: fixture.clock.now() + fixture.config.probeMinMs,
+  });
   down.clear();
   // The two good tries must follow on each other.
   expect(await due()).toMatchObject({ state: 'shut', goodProbes: 1 });
@@ -107,99 +112,99 @@ test.for([
 });
 
 test('a gate follows the KMS error: disabled, then pending deletion with its date', async () => {
-  room.kms.disable(keyArn);
-  const since = room.clock.now();
+  fixture.kms.disable(keyArn);
+  const since = fixture.clock.now();
   await shut({ reason: 'DisabledException', requestId: 'the first refusal', note: 'a word' });
   expect(await due()).toMatchObject({ code: 'KEY_DISABLED', since, codeSince: since });
-  room.kms.scheduleDeletion(keyArn, { days: 7 });
+  fixture.kms.scheduleDeletion(keyArn, { days: 7 });
   const { requestId, note, deletesAt, ...said } = await due();
-  expect(said).toMatchObject({ code: 'KEY_PENDING_DELETION', since, codeSince: room.clock.now() });
+  expect(said).toMatchObject({ code: 'KEY_PENDING_DELETION', since, codeSince: fixture.clock.now() });
   expect(note).toBeUndefined();
   expect(requestId).toMatch(/^[\w-]{36}$/);
   expect(deletesAt).toBeGreaterThan(Date.now() + 6 * DAY_MS);
-  room.kms.cancelDeletion(keyArn);
+  fixture.kms.cancelDeletion(keyArn);
   const { deletesAt: noDate, code } = await due();
   expect([code, noDate]).toEqual(['KEY_DISABLED', undefined]);
 });
 
 test.for(['TENANT_PAUSED', 'KEY_BLOCKED'] as const)('a probe does not open %s; its end does', async (code) => {
-  const owner = room.owners.get('acme')!;
-  room.owners.set('acme', { ...owner, operatorStop: { code, since: 77, reason: 'incident 5' } });
+  const owner = fixture.owners.get('acme')!;
+  fixture.owners.set('acme', { ...owner, operatorStop: { code, since: 77, reason: 'incident 5' } });
   await shut();
   for (let round = 0; round < 3; round += 1)
     expect(await due()).toMatchObject({ state: 'shut', code, codeSince: 77, note: 'incident 5' });
   expect(tries()).toBe(0);
-  room.owners.set('acme', owner);
+  fixture.owners.set('acme', owner);
   expect(await due()).toMatchObject({ state: 'draining' });
   expect(tries()).toBe(0);
 });
 
 test('a former key loses its gate, and so does a deleted tenant', async () => {
-  room.kms.disable(keyArn);
+  fixture.kms.disable(keyArn);
   await shut();
-  room.owners.set('acme', keyRef('acme', room.kms.createKey()));
+  fixture.owners.set('acme', keyRef('acme', fixture.kms.createKey()));
   expect(await due()).toMatchObject({ state: 'draining' });
   await shut();
-  room.owners.delete('acme');
+  fixture.owners.delete('acme');
   expect(await due()).toMatchObject({ state: 'draining' });
   expect(tries()).toBe(0);
 });
 
 test('a former key with a shut gate is probed like any other', async () => {
-  room.kms.disable(keyArn);
-  room.owners.set('acme', keyRef('acme', room.kms.createKey()));
+  fixture.kms.disable(keyArn);
+  fixture.owners.set('acme', keyRef('acme', fixture.kms.createKey()));
   await shut({ wasCurrent: false });
   expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_DISABLED' });
   expect(tries()).toBe(1);
 });
 
 test('a tenant with an unreadable file keeps its gate unchanged', async () => {
-  const { gates, probe } = await room.process({ ownerOf: () => Promise.reject(new Error('S3 is away')) });
+  const { gates, probe } = await fixture.process({ ownerOf: () => Promise.reject(new Error('S3 is away')) });
   await shut();
-  const before = await room.gate('acme', keyArn);
-  room.later(HOUR_MS);
+  const before = await fixture.gate('acme', keyArn);
+  fixture.later(HOUR_MS);
   await gates.tick();
   await probe.tick();
-  expect(await room.gate('acme', keyArn)).toEqual(before);
+  expect(await fixture.gate('acme', keyArn)).toEqual(before);
 });
 
 test('a key is destroyed after 24 h as not found, but only while the platform key is found', async () => {
-  room.kms.forget(keyArn);
+  fixture.kms.forget(keyArn);
   await shut({ code: 'KEY_NOT_FOUND' });
-  const shutAt = room.clock.now();
+  const shutAt = fixture.clock.now();
   expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
-  room.later(shutAt + DAY_MS - 1 - room.clock.now());
+  fixture.later(shutAt + DAY_MS - 1 - fixture.clock.now());
   await one.tick();
   expect(await standing()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
   // As with a wrong region: nothing is found there.
-  const nowhere = room.kms.faults.set({ match: { key: room.platformKeyArn }, fault: KMS_FAULTS.notFound });
+  const nowhere = fixture.kms.faults.set({ match: { key: fixture.platformKeyArn }, fault: KMS_FAULTS.notFound });
   expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
   nowhere.clear();
   expect(await due()).toMatchObject({ state: 'destroyed', code: 'KEY_DESTROYED' });
   expect(one.gates.refusal(keyRef('acme', keyArn))?.code).toBe('KEY_DESTROYED');
-  expect(room.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
+  expect(fixture.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
 });
 
 test('the 24 h begin when KMS does not find the key, not when the gate is shut', async () => {
-  room.kms.disable(keyArn);
+  fixture.kms.disable(keyArn);
   await shut();
-  room.later(2 * DAY_MS);
+  fixture.later(2 * DAY_MS);
   await one.tick();
-  room.kms.forget(keyArn);
-  expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND', codeSince: room.clock.now() });
+  fixture.kms.forget(keyArn);
+  expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND', codeSince: fixture.clock.now() });
   expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
 });
 
 test('a gate open for an hour is deleted, and every process forgets it at its next poll', async () => {
-  const other = await room.process();
+  const other = await fixture.process();
   await shut({ state: 'open' });
   await other.gates.tick();
-  room.later(HOUR_MS);
+  fixture.later(HOUR_MS);
   await one.tick();
-  expect(await room.gate('acme', keyArn)).toMatchObject({ record: { state: 'open' } });
-  room.later(1);
+  expect(await fixture.gate('acme', keyArn)).toMatchObject({ record: { state: 'open' } });
+  fixture.later(1);
   await one.tick();
-  expect(await room.gate('acme', keyArn)).toEqual({ epoch: 0 });
+  expect(await fixture.gate('acme', keyArn)).toEqual({ epoch: 0 });
   for (const { gates } of [one, other]) {
     await gates.tick();
     expect(gates.all()).toEqual([]);
@@ -210,18 +215,21 @@ test('a gate open for an hour is deleted, and every process forgets it at its ne
 
 test('a gate shut during its deletion stays', async () => {
   await shut({ state: 'open' });
-  room.later(2 * HOUR_MS);
-  const other = await room.process();
+  fixture.later(2 * HOUR_MS);
+  const other = await fixture.process();
   await one.deafen();
-  await other.write(1, room.record('acme', keyArn));
+  await other.write(1, fixture.record('acme', keyArn));
   await one.probe.tick();
   expect(await standing()).toMatchObject({ state: 'shut' });
 });
 
 test('a probe result is not reported if the gate was changed meanwhile', async () => {
-  const meanwhile = await room.process({
+  const meanwhile = await fixture.process({
     async tryKey() {
-      await one.write((await room.gate('acme', keyArn)).epoch, room.record('acme', keyArn, { code: 'KEY_DENIED' }));
+      await one.write(
+        (await fixture.gate('acme', keyArn)).epoch,
+        fixture.record('acme', keyArn, { code: 'KEY_DENIED' }),
+      );
     },
   });
   await shut({ goodProbes: 1, nextProbe: 0 });
@@ -232,9 +240,9 @@ test('a probe result is not reported if the gate was changed meanwhile', async (
 test('an extra probe does not wait, and counts as one of the two successful probes', async () => {
   await shut();
   const now = async (): Promise<GateRecord | undefined> =>
-    (await probeOnce(one.probing, await room.gate('acme', keyArn)))?.record;
+    (await probeOnce(one.probing, await fixture.gate('acme', keyArn)))?.record;
   expect(await now()).toMatchObject({ state: 'shut', goodProbes: 1 });
   expect(await now()).toMatchObject({ state: 'shut', goodProbes: 1 });
-  room.clock.advance(5000);
+  fixture.clock.advance(5000);
   expect(await now()).toMatchObject({ state: 'draining' });
 });

@@ -2,30 +2,30 @@
 import { expect, test } from 'vitest';
 import { afterStall } from '../../src/queue/bull/after-stall.ts';
 import { eventually } from '../support/eventually.ts';
-import { openRoom } from './fixture.ts';
+import { openFixture } from './fixture.ts';
 
 test('a stalled job waits after each stall, then runs', async () => {
-  await using room = await openRoom();
+  await using fixture = await openFixture();
   let runs = 0;
-  const id = await room.add();
-  const entry = room.bull.toKey(id);
-  await room.redis.hset(entry, 'stc', '1');
-  await room.worker(
+  const id = await fixture.add();
+  const entry = fixture.bull.toKey(id);
+  await fixture.redis.hset(entry, 'stc', '1');
+  await fixture.worker(
     async () => {
       runs += 1;
       return { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false, afterMs: 600_000 };
     },
     // So long that it comes back when the test says so.
-    { afterStall: () => 0.999, metrics: room.metrics },
+    { afterStall: () => 0.999, metrics: fixture.metrics },
   );
-  const comesBack = async (): Promise<void> => (await room.bull.getJob(id))?.promote();
+  const comesBack = async (): Promise<void> => (await fixture.bull.getJob(id))?.promote();
   const waits = (code: string) =>
     eventually(
-      async () => (await room.queue.status(id)).code === code && (await room.bull.getJobState(id)) === 'delayed',
+      async () => (await fixture.queue.status(id)).code === code && (await fixture.bull.getJobState(id)) === 'delayed',
     );
   for (const stalls of [1, 2, 3]) {
     if (stalls > 1) {
-      await room.redis.hset(entry, 'stc', String(stalls));
+      await fixture.redis.hset(entry, 'stc', String(stalls));
       await comesBack();
     }
     await waits('STALLED');
@@ -34,16 +34,16 @@ test('a stalled job waits after each stall, then runs', async () => {
     await waits('STORE_FAILED');
     expect(runs).toBe(stalls);
   }
-  expect(await room.redis.hget(entry, 'atm')).toBeNull();
-  expect(await room.metrics.by('sealdex_jobs_deferred_total', 'code')).toEqual({ STALLED: 3 });
+  expect(await fixture.redis.hget(entry, 'atm')).toBeNull();
+  expect(await fixture.metrics.by('sealdex_jobs_deferred_total', 'code')).toEqual({ STALLED: 3 });
 });
 
 test('the wait is 1 to 60 s, once for each new stall', async () => {
-  await using room = await openRoom();
-  const entry = room.bull.toKey(await room.add());
+  await using fixture = await openFixture();
+  const entry = fixture.bull.toKey(await fixture.add());
   const waitOf = async (stalls: number, random: number): Promise<unknown> => {
-    await room.redis.hset(entry, 'stc', String(stalls));
-    return afterStall(room.redis, entry, stalls, () => random);
+    await fixture.redis.hset(entry, 'stc', String(stalls));
+    return afterStall(fixture.redis, entry, stalls, () => random);
   };
   const outcome = { kind: 'defer', code: 'STALLED' };
   expect(await waitOf(0, 0.5)).toBeUndefined();
@@ -55,11 +55,11 @@ test('the wait is 1 to 60 s, once for each new stall', async () => {
 });
 
 test('a job that stalled too often becomes a dead letter without a wait', async () => {
-  await using room = await openRoom();
-  const id = await room.add();
-  const entry = room.bull.toKey(id);
-  await room.redis.hset(entry, { stc: '4', defa: 'job stalled more than allowable limit' });
-  await room.worker(async () => ({ kind: 'done' }));
-  expect(await eventually(async () => (await room.queue.status(id)).state === 'dead')).toBe(true);
-  expect(await room.redis.hget(entry, 'stallsSeen')).toBeNull();
+  await using fixture = await openFixture();
+  const id = await fixture.add();
+  const entry = fixture.bull.toKey(id);
+  await fixture.redis.hset(entry, { stc: '4', defa: 'job stalled more than allowable limit' });
+  await fixture.worker(async () => ({ kind: 'done' }));
+  expect(await eventually(async () => (await fixture.queue.status(id)).state === 'dead')).toBe(true);
+  expect(await fixture.redis.hget(entry, 'stallsSeen')).toBeNull();
 });

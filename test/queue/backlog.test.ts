@@ -9,21 +9,21 @@ import { recount, repairBacklog } from '../../src/queue/backlog/recount.ts';
 import { writeStatusNote } from '../../src/queue/bull/status-notes.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { eventually } from '../support/eventually.ts';
-import { dataOf, openRoom, type Room } from './fixture.ts';
+import { dataOf, openFixture, type Fixture } from './fixture.ts';
 
-let room: Room;
+let fixture: Fixture;
 
 beforeEach(async () => {
-  room = await openRoom({ SEALDEX_TENANT_BACKLOG_JOBS: 3, SEALDEX_TENANT_BACKLOG_BYTES: 1_048_576 });
+  fixture = await openFixture({ SEALDEX_TENANT_BACKLOG_JOBS: 3, SEALDEX_TENANT_BACKLOG_BYTES: 1_048_576 });
 });
-afterEach(() => room[Symbol.asyncDispose]());
+afterEach(() => fixture[Symbol.asyncDispose]());
 
 const share = (tenant = 'acme', bytes = 2000): ReservationRequest => ({ queue: 'index', tenant, bytes });
-const backlog = (): Promise<Record<string, string>> => room.redis.hgetall(room.keys.backlogJobs);
-const bytes = (): Promise<Record<string, string>> => room.redis.hgetall(room.keys.backlogBytes);
+const backlog = (): Promise<Record<string, string>> => fixture.redis.hgetall(fixture.keys.backlogJobs);
+const bytes = (): Promise<Record<string, string>> => fixture.redis.hgetall(fixture.keys.backlogBytes);
 
 const answers = async (...requests: ReservationRequest[]): Promise<string[]> =>
-  (await room.queue.reserve(requests)).map((stamp) => (stamp instanceof SealdexError ? stamp.code : 'stamped'));
+  (await fixture.queue.reserve(requests)).map((stamp) => (stamp instanceof SealdexError ? stamp.code : 'stamped'));
 
 const refusal = (call: Promise<unknown>): Promise<SealdexError | undefined> =>
   call.then(
@@ -42,10 +42,10 @@ describe('the limit', () => {
       'TENANT_BACKLOG_FULL',
       'stamped',
     ]);
-    const last = await room.redis.get(room.keys.revision);
-    const [stamp] = await room.queue.reserve([share()]);
+    const last = await fixture.redis.get(fixture.keys.revision);
+    const [stamp] = await fixture.queue.reserve([share()]);
     expect(stamp).toMatchObject({ code: 'TENANT_BACKLOG_FULL', retryAfterMs: 60_000 });
-    expect(await room.redis.get(room.keys.revision)).toBe(last);
+    expect(await fixture.redis.get(fixture.keys.revision)).toBe(last);
     expect(await backlog()).toEqual({ acme: '3', other: '1' });
   });
 
@@ -62,22 +62,22 @@ describe('the limit', () => {
   it('leaves no marker of a rejected idempotency key', async () => {
     await answers(share(), share(), share());
     const id = newJobId();
-    expect(await refusal(room.queue.mark(id, share()))).toMatchObject({
+    expect(await refusal(fixture.queue.mark(id, share()))).toMatchObject({
       code: 'TENANT_BACKLOG_FULL',
       retryAfterMs: 60_000,
     });
-    expect(await room.redis.exists(room.keys.marker(id))).toBe(0);
-    await room.queue.takeBack(newJobId(), share(), false);
-    expect(await room.queue.mark(id, share())).toMatchObject({ kind: 'made' });
+    expect(await fixture.redis.exists(fixture.keys.marker(id))).toBe(0);
+    await fixture.queue.takeBack(newJobId(), share(), false);
+    expect(await fixture.queue.mark(id, share())).toMatchObject({ kind: 'made' });
   });
 });
 
 describe('an idempotency key', () => {
   it('is counted once, regardless of the requests before its job is added', async () => {
     const id = newJobId();
-    expect((await room.queue.mark(id, share())).kind).toBe('made');
+    expect((await fixture.queue.mark(id, share())).kind).toBe('made');
     for (const _ of [1, 2, 3, 4]) {
-      const { kind, priority } = await room.queue.mark(id, share());
+      const { kind, priority } = await fixture.queue.mark(id, share());
       expect({ kind, isStamped: priority > 0 }).toEqual({ kind: 'unconfirmed', isStamped: true });
     }
     expect(await backlog()).toEqual({ acme: '1' });
@@ -85,55 +85,59 @@ describe('an idempotency key', () => {
 
   it('is counted again by the next request after its job is rejected', async () => {
     const id = newJobId();
-    await room.queue.mark(id, share());
-    await room.queue.takeBack(id, share(), true);
-    await room.queue.takeBack(id, share(), true);
+    await fixture.queue.mark(id, share());
+    await fixture.queue.takeBack(id, share(), true);
+    await fixture.queue.takeBack(id, share(), true);
     expect(await backlog()).toEqual({});
-    expect((await room.queue.mark(id, share())).kind).toBe('unconfirmed');
+    expect((await fixture.queue.mark(id, share())).kind).toBe('unconfirmed');
     expect(await backlog()).toEqual({ acme: '1' });
   });
 
   it('belongs to the first request that claims it, until that one is rejected', async () => {
     const id = newJobId();
-    const claim = (fingerprint: string): Promise<string | undefined> => room.queue.claim(id, 'index', fingerprint);
+    const claim = (fingerprint: string): Promise<string | undefined> => fixture.queue.claim(id, 'index', fingerprint);
     expect(await claim('early')).toBeUndefined();
-    expect(await room.redis.exists(room.keys.marker(id))).toBe(0);
-    const { priority, fingerprint } = await room.queue.mark(id, share());
+    expect(await fixture.redis.exists(fixture.keys.marker(id))).toBe(0);
+    const { priority, fingerprint } = await fixture.queue.mark(id, share());
     expect(fingerprint).toBeUndefined();
-    expect([await claim('one'), await claim('other'), await room.queue.fingerprint(id)]).toEqual(['one', 'one', 'one']);
-    await room.queue.takeBack(id, share(), true);
+    expect([await claim('one'), await claim('other'), await fixture.queue.fingerprint(id)]).toEqual([
+      'one',
+      'one',
+      'one',
+    ]);
+    await fixture.queue.takeBack(id, share(), true);
     expect(await claim('other')).toBe('other');
-    await room.queue.add(id, dataOf(), priority);
-    await room.queue.takeBack(id, share(), true);
-    expect(await room.queue.mark(id, share())).toMatchObject({ kind: 'unconfirmed', fingerprint: 'other' });
-    await room.queue.confirm(id);
-    expect(await room.queue.mark(id, share())).toMatchObject({ kind: 'confirmed', fingerprint: 'other' });
+    await fixture.queue.add(id, dataOf(), priority);
+    await fixture.queue.takeBack(id, share(), true);
+    expect(await fixture.queue.mark(id, share())).toMatchObject({ kind: 'unconfirmed', fingerprint: 'other' });
+    await fixture.queue.confirm(id);
+    expect(await fixture.queue.mark(id, share())).toMatchObject({ kind: 'confirmed', fingerprint: 'other' });
   });
 
   it('gets no fingerprint if its job is in the queue without one', async () => {
     const id = newJobId();
-    const { priority } = await room.queue.mark(id, share());
-    await room.queue.add(id, dataOf(), priority);
-    expect(await room.queue.claim(id, 'index', 'late')).toBeUndefined();
-    expect(await room.queue.fingerprint(id)).toBeUndefined();
+    const { priority } = await fixture.queue.mark(id, share());
+    await fixture.queue.add(id, dataOf(), priority);
+    expect(await fixture.queue.claim(id, 'index', 'late')).toBeUndefined();
+    expect(await fixture.queue.fingerprint(id)).toBeUndefined();
   });
 
   it('finds its job counted if it is requested again after its marker expired', async () => {
     const id = newJobId();
-    const { priority } = await room.queue.mark(id, share());
-    await room.queue.add(id, dataOf(), priority);
-    await room.redis.del(room.keys.marker(id));
-    expect((await room.queue.mark(id, share())).kind).toBe('made');
-    await room.queue.takeBack(id, share(), true);
+    const { priority } = await fixture.queue.mark(id, share());
+    await fixture.queue.add(id, dataOf(), priority);
+    await fixture.redis.del(fixture.keys.marker(id));
+    expect((await fixture.queue.mark(id, share())).kind).toBe('made');
+    await fixture.queue.takeBack(id, share(), true);
     expect(await backlog()).toEqual({ acme: '1' });
   });
 
   it('needs no slot in a full backlog once confirmed', async () => {
     const id = newJobId();
-    await room.queue.mark(id, share());
-    await room.queue.confirm(id);
+    await fixture.queue.mark(id, share());
+    await fixture.queue.confirm(id);
     await answers(share(), share(), share());
-    expect(await room.queue.mark(id, share())).toMatchObject({ kind: 'confirmed', priority: 0 });
+    expect(await fixture.queue.mark(id, share())).toMatchObject({ kind: 'confirmed', priority: 0 });
   });
 });
 
@@ -147,20 +151,20 @@ describe('a job', () => {
   ];
 
   it.each(ENDS)('counts or not after the outcome %j', async (outcome, left) => {
-    const id = await room.add();
-    await room.add({ tenant: 'other' });
+    const id = await fixture.add();
+    await fixture.add({ tenant: 'other' });
     expect(await backlog()).toEqual({ acme: '1', other: '1' });
-    await room.worker(async (job) => (job.id === id ? outcome : { kind: 'dead', code: 'JOB_INVALID' }));
-    await eventually(async () => !['queued', 'active'].includes((await room.queue.status(id)).state));
+    await fixture.worker(async (job) => (job.id === id ? outcome : { kind: 'dead', code: 'JOB_INVALID' }));
+    await eventually(async () => !['queued', 'active'].includes((await fixture.queue.status(id)).state));
     expect(await backlog()).toEqual({ ...(left === 0 ? {} : { acme: '1' }), other: '1' });
     expect(Object.keys(await bytes()).length).toBe(left + 1);
   });
 
   it('leaves the backlog once, regardless of repeated notes, and counts again as a dead letter', async () => {
-    const id = await room.add();
-    await room.add();
+    const id = await fixture.add();
+    await fixture.add();
     const say = (state: 'done' | 'superseded' | 'dead') =>
-      writeStatusNote(room.redis, room.keys, systemClock, id, 60_000, { state });
+      writeStatusNote(fixture.redis, fixture.keys, systemClock, id, 60_000, { state });
     await say('done');
     await say('done');
     await say('superseded');
@@ -171,19 +175,21 @@ describe('a job', () => {
   });
 
   it('stays counted if the writer of the note has lost its lock', async () => {
-    const id = await room.add();
-    const lock = { entry: room.bull.toKey(id), token: 'gone' };
-    expect(await writeStatusNote(room.redis, room.keys, systemClock, id, 60_000, { state: 'done' }, lock)).toBe(false);
+    const id = await fixture.add();
+    const lock = { entry: fixture.bull.toKey(id), token: 'gone' };
+    expect(await writeStatusNote(fixture.redis, fixture.keys, systemClock, id, 60_000, { state: 'done' }, lock)).toBe(
+      false,
+    );
     expect(await backlog()).toEqual({ acme: '1' });
   });
 
   it('not added by the producer is never counted, and changes no other count when it is done', async () => {
-    const counted = await room.add();
+    const counted = await fixture.add();
     const id = newJobId();
-    await room.bull.add('index', dataOf(), { jobId: id });
-    await room.worker(async (job) => (job.id === id ? { kind: 'done' } : { kind: 'dead', code: 'JOB_INVALID' }));
-    await eventually(async () => (await room.queue.status(id)).state === 'done');
-    await eventually(async () => (await room.queue.status(counted)).state === 'dead');
+    await fixture.bull.add('index', dataOf(), { jobId: id });
+    await fixture.worker(async (job) => (job.id === id ? { kind: 'done' } : { kind: 'dead', code: 'JOB_INVALID' }));
+    await eventually(async () => (await fixture.queue.status(id)).state === 'done');
+    await eventually(async () => (await fixture.queue.status(counted)).state === 'dead');
     expect(await backlog()).toEqual({ acme: '1' });
   });
 
@@ -191,25 +197,25 @@ describe('a job', () => {
     await answers(share('acme', 1000), share('acme', 5000), share('acme', 3001));
     const ids = [newJobId(), newJobId(), newJobId()];
     for (const id of ids) {
-      await room.queue.add(id, dataOf(), 1);
-      await writeStatusNote(room.redis, room.keys, systemClock, id, 60_000, { state: 'done' });
+      await fixture.queue.add(id, dataOf(), 1);
+      await writeStatusNote(fixture.redis, fixture.keys, systemClock, id, 60_000, { state: 'done' });
     }
     expect([await backlog(), await bytes()]).toEqual([{}, {}]);
   });
 });
 
 describe('the recount', () => {
-  const offBy = (jobs: number, tenant = 'acme') => room.redis.hincrby(room.keys.backlogJobs, tenant, jobs);
-  const minuteLater = () => room.redis.del(room.keys.lease('backlog-look'));
+  const offBy = (jobs: number, tenant = 'acme') => fixture.redis.hincrby(fixture.keys.backlogJobs, tenant, jobs);
+  const minuteLater = () => fixture.redis.del(fixture.keys.lease('backlog-look'));
 
   it('empties the backlog of an empty queue', async () => {
     await offBy(5);
-    expect(await repairBacklog(room.redis, room.keys)).toBe('emptied');
+    expect(await repairBacklog(fixture.redis, fixture.keys)).toBe('emptied');
     expect(await backlog()).toEqual({});
   });
 
   it('corrects the counts, wherever the jobs are', async () => {
-    await using large = await openRoom();
+    await using large = await openFixture();
     const { redis, keys, bull, queue } = large;
     const ids: string[] = [];
     for (let n = 0; n < 8; n++) ids.push(await large.add({ tenant: `t-${n % 2}` }));
@@ -233,16 +239,16 @@ describe('the recount', () => {
   });
 
   it('runs once an hour, or at once if far too much is counted, and is checked once a minute', async () => {
-    await room.add();
-    expect(await repairBacklog(room.redis, room.keys)).toBe('recounted');
+    await fixture.add();
+    expect(await repairBacklog(fixture.redis, fixture.keys)).toBe('recounted');
     await offBy(50_000);
-    expect(await repairBacklog(room.redis, room.keys)).toBe('nothing');
+    expect(await repairBacklog(fixture.redis, fixture.keys)).toBe('nothing');
     await minuteLater();
-    expect(await repairBacklog(room.redis, room.keys)).toBe('recounted');
+    expect(await repairBacklog(fixture.redis, fixture.keys)).toBe('recounted');
     expect(await backlog()).toEqual({ acme: '1' });
     await offBy(900);
     await minuteLater();
-    expect(await repairBacklog(room.redis, room.keys)).toBe('nothing');
+    expect(await repairBacklog(fixture.redis, fixture.keys)).toBe('nothing');
     expect(await backlog()).toEqual({ acme: '901' });
   });
 });

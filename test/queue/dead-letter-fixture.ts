@@ -5,7 +5,7 @@ import { newJobId, type IndexJobData } from '../../src/jobs/jobs.ts';
 import { createLetterTasks, type LetterTasks } from '../../src/queue/dead-letters/maintenance.ts';
 import type { LetterContent } from '../../src/queue/dead-letters/discard.ts';
 import { eventually } from '../support/eventually.ts';
-import { dataOf, type Room } from './fixture.ts';
+import { dataOf, type Fixture } from './fixture.ts';
 
 export const never: AbortSignal = new AbortController().signal;
 
@@ -18,18 +18,18 @@ export interface Death {
 }
 
 /** Makes dead letters one after the other, as the worker makes them; answers their ids. */
-export async function bury(room: Room, deaths: readonly Death[]): Promise<string[]> {
+export async function bury(fixture: Fixture, deaths: readonly Death[]): Promise<string[]> {
   const codes = new Map<string, Code>();
   const ids: string[] = [];
   for (const { code = 'CONTENT_MISSING', data = {} } of deaths) {
     const id = newJobId();
     codes.set(id, code);
     ids.push(id);
-    await room.queue.add(id, dataOf({ revision: youngRevision(), ...data }), 1);
+    await fixture.queue.add(id, dataOf({ revision: youngRevision(), ...data }), 1);
   }
-  const worker = await room.worker(async ({ id }) => ({ kind: 'dead', code: codes.get(id) ?? 'INTERNAL' }));
+  const worker = await fixture.worker(async ({ id }) => ({ kind: 'dead', code: codes.get(id) ?? 'INTERNAL' }));
   await eventually(async () => {
-    const states = await Promise.all(ids.map((id) => room.bull.getJobState(id)));
+    const states = await Promise.all(ids.map((id) => fixture.bull.getJobState(id)));
     return states.every((state) => state === 'failed');
   });
   await worker.stop();
@@ -46,10 +46,10 @@ export interface Laid {
 }
 
 /** Lays letters into the failed set as BullMQ does it, and not into the index. */
-export async function lay(room: Pick<Room, 'redis' | 'bull'>, letters: readonly Laid[]): Promise<string[]> {
-  const pipeline = room.redis.pipeline();
+export async function lay(fixture: Pick<Fixture, 'redis' | 'bull'>, letters: readonly Laid[]): Promise<string[]> {
+  const pipeline = fixture.redis.pipeline();
   const ids = letters.map(({ jobId = newJobId(), tenant = 'acme', since, reason, data }) => {
-    pipeline.hset(room.bull.toKey(jobId), {
+    pipeline.hset(fixture.bull.toKey(jobId), {
       name: 'index',
       data: data ?? JSON.stringify(dataOf({ tenant, revision: youngRevision() })),
       opts: '{"attempts":8}',
@@ -59,7 +59,7 @@ export async function lay(room: Pick<Room, 'redis' | 'bull'>, letters: readonly 
       failedReason: reason ?? `CONTENT_MISSING ${jobId}`,
       finishedOn: since,
     });
-    pipeline.zadd(room.bull.toKey('failed'), since, jobId);
+    pipeline.zadd(fixture.bull.toKey('failed'), since, jobId);
     return jobId;
   });
   await pipeline.exec();
@@ -67,7 +67,7 @@ export async function lay(room: Pick<Room, 'redis' | 'bull'>, letters: readonly 
 }
 
 /** The index as it stands in Redis: ids by the name of their list. */
-export async function indexOf({ redis, keys }: Room): Promise<Record<string, string[]>> {
+export async function indexOf({ redis, keys }: Fixture): Promise<Record<string, string[]>> {
   const names = await redis.smembers(keys.letterLists);
   const lists = await Promise.all(
     names.sort().map(async (name) => {
@@ -79,7 +79,7 @@ export async function indexOf({ redis, keys }: Room): Promise<Record<string, str
 }
 
 export const chores = (
-  { redis, keys, config, metrics }: Room,
+  { redis, keys, config, metrics }: Fixture,
   removeContent: (content: LetterContent) => Promise<void> = async () => {},
   clock: Clock = systemClock,
 ): LetterTasks => createLetterTasks({ redis, keys, config, metrics, clock, removeContent });

@@ -13,7 +13,7 @@ import {
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { codeOf } from '../producer/fixture.ts';
 import { bury, chores, indexOf, lay, never } from './dead-letter-fixture.ts';
-import { dataOf, openRoom, type Room } from './fixture.ts';
+import { dataOf, openFixture, type Fixture } from './fixture.ts';
 import { realDeadlines } from '../support/deadlines.ts';
 
 const DAY_MS = 86_400_000;
@@ -37,10 +37,14 @@ function jumpingClock(): Clock & { readonly passedMs: number } {
   };
 }
 
-const lettersOf = (room: Room, clock: Clock, reprioritize: ReplayPlace['reprioritize'] = async () => {}): DeadLetters =>
+const lettersOf = (
+  fixture: Fixture,
+  clock: Clock,
+  reprioritize: ReplayPlace['reprioritize'] = async () => {},
+): DeadLetters =>
   createDeadLetters({
-    redis: room.redis,
-    places: [{ redis: room.redis, keys: room.keys, reprioritize, retry: retrier(room.bull) }],
+    redis: fixture.redis,
+    places: [{ redis: fixture.redis, keys: fixture.keys, reprioritize, retry: retrier(fixture.bull) }],
     clock,
     replayMaxMs: DAY_MS,
   });
@@ -48,16 +52,16 @@ const lettersOf = (room: Room, clock: Clock, reprioritize: ReplayPlace['repriori
 const many = (count: number): { since: number }[] => Array.from({ length: count }, (_, at) => ({ since: 1000 + at }));
 
 /** Letters that are in the index too. */
-async function laid(room: Room, count: number): Promise<string[]> {
-  const ids = await lay(room, many(count));
-  await chores(room).repairLetters(never);
+async function laid(fixture: Fixture, count: number): Promise<string[]> {
+  const ids = await lay(fixture, many(count));
+  await chores(fixture).repairLetters(never);
   return ids;
 }
 
-async function waiting(room: Room): Promise<string[]> {
+async function waiting(fixture: Fixture): Promise<string[]> {
   const [plain, prioritized] = await Promise.all([
-    room.redis.lrange(room.bull.toKey('wait'), '0', '-1'),
-    room.redis.zrange(room.bull.toKey('prioritized'), '0', '-1'),
+    fixture.redis.lrange(fixture.bull.toKey('wait'), '0', '-1'),
+    fixture.redis.zrange(fixture.bull.toKey('prioritized'), '0', '-1'),
   ]);
   return [...plain, ...prioritized];
 }
@@ -74,56 +78,56 @@ const NONE: Omit<Replayed, 'deadAgain'> = {
 const told = (change: Partial<Replayed>): Replayed => ({ ...NONE, deadAgain: new Map(), ...change });
 
 test('a replay resets attempts, stalls and parking of a job, and gives it a new priority', async () => {
-  await using room = await openRoom();
-  const [id = ''] = await bury(room, [{}]);
-  const job = room.bull.toKey(id);
-  await room.redis.hset(job, { stc: 3, stallsSeen: 2, parked: 'KEY_DISABLED 1 1', ats: 9 });
+  await using fixture = await openFixture();
+  const [id = ''] = await bury(fixture, [{}]);
+  const job = fixture.bull.toKey(id);
+  await fixture.redis.hset(job, { stc: 3, stallsSeen: 2, parked: 'KEY_DISABLED 1 1', ats: 9 });
   const restamped: (readonly string[])[] = [];
-  const letters = lettersOf(room, jumpingClock(), async (ids) => {
-    expect(await room.bull.getJobState(id)).toBe('failed');
+  const letters = lettersOf(fixture, jumpingClock(), async (ids) => {
+    expect(await fixture.bull.getJobState(id)).toBe('failed');
     restamped.push(ids);
-    await room.redis.hset(job, 'priority', 77);
+    await fixture.redis.hset(job, 'priority', 77);
   });
   expect(await letters.replay({ jobIds: [id] })).toEqual(told({ sent: 1, underWay: 1 }));
   expect(restamped).toEqual([[id]]);
   expect(
-    await room.redis.hmget(job, 'stc', 'stallsSeen', 'parked', 'atm', 'ats', 'failedReason', 'finishedOn'),
+    await fixture.redis.hmget(job, 'stc', 'stallsSeen', 'parked', 'atm', 'ats', 'failedReason', 'finishedOn'),
   ).toEqual(Array.from({ length: 7 }, () => null));
-  expect(Math.floor(Number(await room.redis.zscore(room.bull.toKey('prioritized'), id)) / 2 ** 32)).toBe(77);
-  expect(await indexOf(room)).toEqual({});
-  expect(await room.queue.status(id)).toMatchObject({ state: 'queued' });
+  expect(Math.floor(Number(await fixture.redis.zscore(fixture.bull.toKey('prioritized'), id)) / 2 ** 32)).toBe(77);
+  expect(await indexOf(fixture)).toEqual({});
+  expect(await fixture.queue.status(id)).toMatchObject({ state: 'queued' });
 });
 
 test('a replay reports the outcomes of its jobs: stored, superseded, dead again with its code', async () => {
-  await using room = await openRoom();
-  const ids = await bury(room, [{}, {}, {}, { code: 'TENANT_UNKNOWN' }]);
+  await using fixture = await openFixture();
+  const ids = await bury(fixture, [{}, {}, {}, { code: 'TENANT_UNKNOWN' }]);
   const ends: Outcome[] = [
     { kind: 'done' },
     { kind: 'done', superseded: true },
     { kind: 'dead', code: 'CONTENT_TAMPERED' },
     { kind: 'done' },
   ];
-  await room.worker(async ({ id }) => ends[ids.indexOf(id)] ?? { kind: 'pause', code: 'PLATFORM_KEY' });
+  await fixture.worker(async ({ id }) => ends[ids.indexOf(id)] ?? { kind: 'pause', code: 'PLATFORM_KEY' });
   const seen: Replayed[] = [];
-  const replayed = await room.queue.letters.replay(
+  const replayed = await fixture.queue.letters.replay(
     { code: 'CONTENT_MISSING' },
     { rate: 500, onProgress: (state) => seen.push(state) },
   );
   expect(replayed).toEqual(told({ sent: 3, stored: 1, superseded: 1, deadAgain: new Map([['CONTENT_TAMPERED', 1]]) }));
   expect(seen.at(-1)).toEqual(replayed);
-  expect(await indexOf(room)).toEqual({ 'acme:CONTENT_TAMPERED': [ids[2]], 'acme:TENANT_UNKNOWN': [ids[3]] });
+  expect(await indexOf(fixture)).toEqual({ 'acme:CONTENT_TAMPERED': [ids[2]], 'acme:TENANT_UNKNOWN': [ids[3]] });
 });
 
 test('five parallel replays send each dead letter once, and the others report it as already taken', async () => {
-  await using room = await openRoom();
-  const ids = await laid(room, 120);
+  await using fixture = await openFixture();
+  const ids = await laid(fixture, 120);
   const runs = new Map<string, number>();
-  await room.worker(async ({ id }) => {
+  await fixture.worker(async ({ id }) => {
     runs.set(id, (runs.get(id) ?? 0) + 1);
     return { kind: 'done' };
   });
   const all = await Promise.all(
-    Array.from({ length: 5 }, () => lettersOf(room, systemClock).replay({ tenant: 'acme' }, { rate: 500 })),
+    Array.from({ length: 5 }, () => lettersOf(fixture, systemClock).replay({ tenant: 'acme' }, { rate: 500 })),
   );
   expect(all.reduce((sum, { sent }) => sum + sent, 0)).toBe(120);
   expect(all.reduce((sum, { stored }) => sum + stored, 0)).toBe(120);
@@ -131,28 +135,28 @@ test('five parallel replays send each dead letter once, and the others report it
 });
 
 test('a dead letter taken between read and move is reported as already taken', async () => {
-  await using room = await openRoom();
-  const [one = '', two = ''] = await laid(room, 2);
-  const other = lettersOf(room, jumpingClock());
-  const letters = lettersOf(room, jumpingClock(), async () => {
+  await using fixture = await openFixture();
+  const [one = '', two = ''] = await laid(fixture, 2);
+  const other = lettersOf(fixture, jumpingClock());
+  const letters = lettersOf(fixture, jumpingClock(), async () => {
     await other.replay({ jobIds: [one] });
   });
   expect(await letters.replay({})).toEqual(told({ sent: 1, alreadyTaken: 1, underWay: 1 }));
-  expect((await waiting(room)).sort()).toEqual([one, two].sort());
+  expect((await waiting(fixture)).sort()).toEqual([one, two].sort());
 });
 
 test('a replay does not replay a job twice if it fails during the replay', async () => {
-  await using room = await openRoom();
-  const ids = await laid(room, 150);
+  await using fixture = await openFixture();
+  const ids = await laid(fixture, 150);
   let runs = 0;
-  await room.worker(async () => {
+  await fixture.worker(async () => {
     runs += 1;
     return { kind: 'dead', code: 'CONTENT_MISSING' };
   });
-  const replayed = await room.queue.letters.replay({ tenant: 'acme' }, { rate: 500 });
+  const replayed = await fixture.queue.letters.replay({ tenant: 'acme' }, { rate: 500 });
   expect(replayed).toEqual(told({ sent: 150, deadAgain: new Map([['CONTENT_MISSING', 150]]) }));
   expect(runs).toBe(150);
-  expect((await indexOf(room))['acme:CONTENT_MISSING']?.sort()).toEqual(ids.sort());
+  expect((await indexOf(fixture))['acme:CONTENT_MISSING']?.sort()).toEqual(ids.sort());
 });
 
 test.for([
@@ -160,14 +164,14 @@ test.for([
   [50, 400],
   [500, 2000],
 ] as const)('a replay keeps a rate of %i a second within 10 %', async ([rate, count]) => {
-  await using room = await openRoom();
-  await lay(room, many(count));
+  await using fixture = await openFixture();
+  await lay(fixture, many(count));
   const clock = jumpingClock();
   let sentAfterMs = 0;
   const onProgress = ({ sent }: Replayed): void => {
     if (sent === count && sentAfterMs === 0) sentAfterMs = clock.passedMs;
   };
-  expect(await lettersOf(room, clock).replay({}, { rate, onProgress })).toMatchObject({ sent: count });
+  expect(await lettersOf(fixture, clock).replay({}, { rate, onProgress })).toMatchObject({ sent: count });
   const perSecond = count / (sentAfterMs / 1000);
   expect(perSecond / rate).toBeGreaterThan(0.9);
   expect(perSecond / rate).toBeLessThan(1.1);
@@ -175,19 +179,19 @@ test.for([
 
 test('a replay reports unfinished jobs as under way after ten seconds without progress', async () => {
   using _real = realDeadlines();
-  await using room = await openRoom();
-  await laid(room, 3);
+  await using fixture = await openFixture();
+  await laid(fixture, 3);
   const clock = jumpingClock();
-  expect(await lettersOf(room, clock).replay({})).toEqual(told({ sent: 3, underWay: 3 }));
+  expect(await lettersOf(fixture, clock).replay({})).toEqual(told({ sent: 3, underWay: 3 }));
   expect(clock.passedMs).toBeGreaterThanOrEqual(10_000);
   expect(clock.passedMs).toBeLessThan(11_000);
 });
 
 test('an interrupted replay reports its counts, and the next one replays the rest', async () => {
-  await using room = await openRoom();
-  const ids = await laid(room, 100);
+  await using fixture = await openFixture();
+  const ids = await laid(fixture, 100);
   const interrupt = new AbortController();
-  const first = await room.queue.letters.replay(
+  const first = await fixture.queue.letters.replay(
     { tenant: 'acme' },
     {
       rate: 100,
@@ -198,18 +202,18 @@ test('an interrupted replay reports its counts, and the next one replays the res
     },
   );
   expect(first).toEqual(told({ sent: 20, underWay: 20 }));
-  expect(await room.bull.getFailedCount()).toBe(80);
-  const second = await lettersOf(room, jumpingClock()).replay({ tenant: 'acme' });
+  expect(await fixture.bull.getFailedCount()).toBe(80);
+  const second = await lettersOf(fixture, jumpingClock()).replay({ tenant: 'acme' });
   expect(second.sent).toBe(80);
-  expect((await waiting(room)).sort()).toEqual(ids.sort());
+  expect((await waiting(fixture)).sort()).toEqual(ids.sort());
 });
 
 test('a replay killed between any two steps loses no dead letter, and the next one sends none twice', async () => {
-  await using room = await openRoom();
-  const ids = await laid(room, 3);
+  await using fixture = await openFixture();
+  const ids = await laid(fixture, 3);
   const depsWith = (moves: Pick<ReplayPlace, 'reprioritize' | 'retry'>): ReplayDeps => ({
-    redis: room.redis,
-    places: [{ redis: room.redis, keys: room.keys, ...moves }],
+    redis: fixture.redis,
+    places: [{ redis: fixture.redis, keys: fixture.keys, ...moves }],
     clock: jumpingClock(),
     replayMaxMs: DAY_MS,
   });
@@ -217,75 +221,75 @@ test('a replay killed between any two steps loses no dead letter, and the next o
     throw new Error('killed');
   };
   const job = (id: string) =>
-    ({ id, opts: {} }) as Parameters<ReturnType<Room['bull']['getBackend']>['retryFinishedJob']>[0];
-  const retry: ReplayPlace['retry'] = (id) => room.bull.getBackend().retryFinishedJob(job(id), 'failed', {});
+    ({ id, opts: {} }) as Parameters<ReturnType<Fixture['bull']['getBackend']>['retryFinishedJob']>[0];
+  const retry: ReplayPlace['retry'] = (id) => fixture.bull.getBackend().retryFinishedJob(job(id), 'failed', {});
   await expect(replayLetters(depsWith({ retry, reprioritize: dies }), { limit: 1 })).rejects.toThrow('killed');
   const beforeMove = replayLetters(depsWith({ retry: dies, reprioritize: async () => {} }), { limit: 1 });
   await expect(beforeMove).rejects.toMatchObject({ code: 'REDIS_FAILED' });
-  expect(await room.bull.getFailedCount()).toBe(3);
+  expect(await fixture.bull.getFailedCount()).toBe(3);
   const afterMove = async (id: string): Promise<void> => retry(id).then(dies);
   const died = replayLetters(depsWith({ retry: afterMove, reprioritize: async () => {} }), { limit: 1 });
   await expect(died).rejects.toMatchObject({ code: 'REDIS_FAILED' });
-  expect(await room.bull.getFailedCount()).toBe(2);
+  expect(await fixture.bull.getFailedCount()).toBe(2);
   expect((await replayLetters(depsWith({ retry, reprioritize: async () => {} }), { tenant: 'acme' })).sent).toBe(2);
-  expect((await waiting(room)).sort()).toEqual(ids.sort());
+  expect((await waiting(fixture)).sort()).toEqual(ids.sort());
 });
 
 test('an entry about a newer failure outlives the replay of the older one', async () => {
-  await using room = await openRoom();
-  const place = { redis: room.redis, keys: room.keys };
+  await using fixture = await openFixture();
+  const place = { redis: fixture.redis, keys: fixture.keys };
   const list = { tenant: 'acme', code: 'CONTENT_MISSING' } as const;
   await indexLetters(place, list, [{ jobId: 'j', since: 2000 }]);
   expect(await leaveLetter(place, list, { jobId: 'j', since: 1000 })).toBe(false);
-  expect(await indexOf(room)).toEqual({ 'acme:CONTENT_MISSING': ['j'] });
+  expect(await indexOf(fixture)).toEqual({ 'acme:CONTENT_MISSING': ['j'] });
   expect(await leaveLetter(place, list, { jobId: 'j', since: 2000 })).toBe(true);
-  expect(await indexOf(room)).toEqual({});
+  expect(await indexOf(fixture)).toEqual({});
 });
 
 test('a dead letter with invalid JSON is replayed like any other', async () => {
-  await using room = await openRoom();
-  const [id] = await lay(room, [{ since: 1000, data: '{"v":1,"tenant":"words of' }]);
-  expect(await lettersOf(room, jumpingClock()).replay({})).toMatchObject({ sent: 1 });
-  expect(await waiting(room)).toEqual([id]);
+  await using fixture = await openFixture();
+  const [id] = await lay(fixture, [{ since: 1000, data: '{"v":1,"tenant":"words of' }]);
+  expect(await lettersOf(fixture, jumpingClock()).replay({})).toMatchObject({ sent: 1 });
+  expect(await waiting(fixture)).toEqual([id]);
 });
 
 test('a replay stops at its limit, takes the oldest first, and of named jobs only dead letters', async () => {
-  await using room = await openRoom();
-  const [oldest, , newest] = await laid(room, 3);
-  const queued = await room.add();
-  const letters = lettersOf(room, jumpingClock());
+  await using fixture = await openFixture();
+  const [oldest, , newest] = await laid(fixture, 3);
+  const queued = await fixture.add();
+  const letters = lettersOf(fixture, jumpingClock());
   expect((await letters.replay({ tenant: 'acme', limit: 1 })).sent).toBe(1);
-  expect(await waiting(room)).toEqual([oldest, queued].sort((a) => (a === queued ? -1 : 1)));
+  expect(await waiting(fixture)).toEqual([oldest, queued].sort((a) => (a === queued ? -1 : 1)));
   expect((await letters.replay({ jobIds: [queued, newest ?? '', 'nobody'] })).sent).toBe(1);
-  expect(await room.bull.getFailedCount()).toBe(1);
+  expect(await fixture.bull.getFailedCount()).toBe(1);
 });
 
 test.for([0, -1, 501, Number.NaN])('a replay rejects a rate of %d', async (rate) => {
-  await using room = await openRoom();
-  expect(await codeOf(() => room.queue.letters.replay({}, { rate }))).toBe('DOCUMENT_INVALID');
+  await using fixture = await openFixture();
+  expect(await codeOf(() => fixture.queue.letters.replay({}, { rate }))).toBe('DOCUMENT_INVALID');
 });
 
 test('a job older than the replay limit stays a dead letter, and is reported', async () => {
-  await using room = await openRoom();
+  await using fixture = await openFixture();
   const [old = '', young = ''] = await lay(
-    room,
+    fixture,
     [DAY_MS + 60_000, DAY_MS - 60_000].map((age) => ({
       since: 1000,
       data: JSON.stringify(dataOf({ revision: (Date.now() - age) * 1000 })),
     })),
   );
-  const replayed = await lettersOf(room, jumpingClock()).replay({});
+  const replayed = await lettersOf(fixture, jumpingClock()).replay({});
   expect(replayed).toEqual(told({ sent: 1, tooOld: 1, underWay: 1 }));
-  expect(await waiting(room)).toEqual([young]);
-  expect(await room.queue.letters.letter(old)).toMatchObject({ jobId: old });
+  expect(await waiting(fixture)).toEqual([young]);
+  expect(await fixture.queue.letters.letter(old)).toMatchObject({ jobId: old });
 });
 
 test('a replay rejects a job enqueued longer ago than parking and retention last together', async () => {
-  await using room = await openRoom();
-  const age = room.config.parkedMaxMs + room.config.letterMaxMs + 60_000;
-  const [id = ''] = await lay(room, [
+  await using fixture = await openFixture();
+  const age = fixture.config.parkedMaxMs + fixture.config.letterMaxMs + 60_000;
+  const [id = ''] = await lay(fixture, [
     { since: 1000, data: JSON.stringify(dataOf({ revision: (Date.now() - age) * 1000 })) },
   ]);
-  expect(await room.queue.letters.replay({ jobIds: [id] })).toEqual(told({ tooOld: 1 }));
-  expect(await waiting(room)).toEqual([]);
+  expect(await fixture.queue.letters.replay({ jobIds: [id] })).toEqual(told({ tooOld: 1 }));
+  expect(await waiting(fixture)).toEqual([]);
 });

@@ -5,36 +5,36 @@ import { JOBS_PER_TURN, LAST_PRIORITY } from '../../src/queue/fair-share/fair-sh
 import { queueKey } from '../../src/queue/bull/queue-keys.ts';
 import { rebase } from '../../src/queue/fair-share/rebase.ts';
 import { forgetTenants, sweepOutliers } from '../../src/queue/fair-share/reprioritize.ts';
-import { dataOf, openRoom, type Room } from './fixture.ts';
+import { dataOf, openFixture, type Fixture } from './fixture.ts';
 
 const HALF = (LAST_PRIORITY + 1) / 2;
 
-let room: Room;
+let fixture: Fixture;
 
 beforeEach(async () => {
-  room = await openRoom();
+  fixture = await openFixture();
 });
-afterEach(() => room[Symbol.asyncDispose]());
+afterEach(() => fixture[Symbol.asyncDispose]());
 
 /** Stamps and adds so many jobs of a tenant; answers their ids in order. */
 async function addJobs(tenant: string, count: number): Promise<string[]> {
   const ids: string[] = [];
-  for (let n = 0; n < count; n++) ids.push(await room.add({ tenant }));
+  for (let n = 0; n < count; n++) ids.push(await fixture.add({ tenant }));
   return ids;
 }
 
 async function priorityOf(tenant: string): Promise<number> {
-  const [stamp] = await room.queue.reserve([{ queue: 'index', tenant, bytes: 1 }]);
+  const [stamp] = await fixture.queue.reserve([{ queue: 'index', tenant, bytes: 1 }]);
   if (!stamp || stamp instanceof Error) throw stamp ?? new Error('there is no stamp');
   return stamp.priority;
 }
 
 /** The waiting jobs as BullMQ will take them: id, priority by score, and priority in the entry. */
 async function waiting(): Promise<{ id: string; priority: number; entry: number }[]> {
-  const flat = await room.redis.zrange(queueKey(room.keys, 'prioritized'), '0', '-1', 'WITHSCORES');
+  const flat = await fixture.redis.zrange(queueKey(fixture.keys, 'prioritized'), '0', '-1', 'WITHSCORES');
   const rows = [];
   for (let at = 0; at < flat.length; at += 2) {
-    const entry = Number(await room.redis.hget(room.bull.toKey(flat[at]!), 'priority'));
+    const entry = Number(await fixture.redis.hget(fixture.bull.toKey(flat[at]!), 'priority'));
     rows.push({ id: flat[at]!, priority: Math.floor(Number(flat[at + 1]) / 2 ** 32), entry });
   }
   return rows;
@@ -43,14 +43,14 @@ async function waiting(): Promise<{ id: string; priority: number; entry: number 
 const idsOf = (rows: readonly { id: string }[]): string[] => rows.map(({ id }) => id);
 
 /** Takes the next job away, as a worker would. */
-const take = (): Promise<string[]> => room.redis.zpopmin(queueKey(room.keys, 'prioritized'));
+const take = (): Promise<string[]> => fixture.redis.zpopmin(queueKey(fixture.keys, 'prioritized'));
 
 /** As if the queue had been busy until virtual time came to this priority. */
 async function timeIs(priority: number): Promise<string> {
   const id = newJobId();
-  await room.queue.add(id, dataOf({ tenant: 'head' }), priority);
+  await fixture.queue.add(id, dataOf({ tenant: 'head' }), priority);
   const time = (priority - 1) * JOBS_PER_TURN;
-  await room.redis.hset(room.keys.fairClock, { base: 0, now: time, high: time });
+  await fixture.redis.hset(fixture.keys.fairClock, { base: 0, now: time, high: time });
   return id;
 }
 
@@ -91,19 +91,19 @@ describe('fair queuing', () => {
     await addJobs('busy', 5 * JOBS_PER_TURN);
     for (let n = 0; n < 5 * JOBS_PER_TURN; n++) await take();
     expect(await priorityOf('busy')).toBe(1);
-    expect(await room.redis.hgetall(room.keys.fairTenants)).toEqual({ busy: '1' });
+    expect(await fixture.redis.hgetall(fixture.keys.fairTenants)).toEqual({ busy: '1' });
   });
 
   it('keeps its time after a job with an old priority', async () => {
     await timeIs(1000);
     expect(await priorityOf('newcomer')).toBe(1000);
-    await room.queue.add(newJobId(), dataOf(), 3);
+    await fixture.queue.add(newJobId(), dataOf(), 3);
     expect(await priorityOf('another')).toBe(1000);
   });
 
   it('keeps its time after a job with a foreign priority', async () => {
     await addJobs('acme', 1);
-    await room.bull.add('index', dataOf(), { jobId: newJobId(), priority: 2_000_000 });
+    await fixture.bull.add('index', dataOf(), { jobId: newJobId(), priority: 2_000_000 });
     await take();
     expect(await priorityOf('newcomer')).toBe(1);
   });
@@ -111,7 +111,7 @@ describe('fair queuing', () => {
 
 describe('a bulk request', () => {
   it('has consecutive revisions and rising priorities per tenant, from one script', async () => {
-    const stamps = await room.queue.reserve(
+    const stamps = await fixture.queue.reserve(
       Array.from({ length: 20 }, (_, n) => ({ queue: 'index', tenant: n % 2 === 0 ? 'even' : 'odd', bytes: 1 })),
     );
     const good = stamps.map((stamp) => (stamp instanceof Error ? undefined : stamp));
@@ -127,18 +127,18 @@ describe('tenants without waiting jobs', () => {
     await timeIs(100);
     await priorityOf('ahead');
     const past = Object.fromEntries(Array.from({ length: 3000 }, (_, n) => [`past-${n}`, n % 390]));
-    await room.redis.hset(room.keys.fairTenants, past);
+    await fixture.redis.hset(fixture.keys.fairTenants, past);
     let cursor = '0';
-    do cursor = await forgetTenants(room.redis, room.keys, cursor);
+    do cursor = await forgetTenants(fixture.redis, fixture.keys, cursor);
     while (cursor !== '0');
-    expect(Object.keys(await room.redis.hgetall(room.keys.fairTenants))).toEqual(['ahead']);
+    expect(Object.keys(await fixture.redis.hgetall(fixture.keys.fairTenants))).toEqual(['ahead']);
   });
 });
 
 describe('the rebase', () => {
   const settle = async (batch: number, between: () => Promise<unknown> = async () => {}): Promise<number> => {
     let batches = 1;
-    while (await rebase(room.redis, room.keys, batch)) {
+    while (await rebase(fixture.redis, fixture.keys, batch)) {
       batches += 1;
       await between();
     }
@@ -162,7 +162,7 @@ describe('the rebase', () => {
     expect(after).toEqual(
       before.map(({ id, priority }) => ({ id, priority: priority - HALF - 9, entry: priority - HALF - 9 })),
     );
-    expect(await room.redis.hexists(room.keys.fairClock, 'offset')).toBe(0);
+    expect(await fixture.redis.hexists(fixture.keys.fairClock, 'offset')).toBe(0);
   });
 
   it('keeps new jobs in their order while it runs', async () => {
@@ -185,11 +185,11 @@ describe('the rebase', () => {
     await timeIs(HALF + 5);
     await addJobs('many', 30);
     const before = idsOf(await waiting());
-    expect(await rebase(room.redis, room.keys, 11)).toBe(true);
+    expect(await rebase(fixture.redis, fixture.keys, 11)).toBe(true);
     // The process is gone. Time goes on: what was moved is taken, and more than that.
     for (let n = 0; n < 15; n++) await take();
     expect(await priorityOf('newcomer')).toBe(1 + Math.floor(14 / JOBS_PER_TURN));
-    expect(await sweepOutliers(room.redis, room.keys)).toBe(0);
+    expect(await sweepOutliers(fixture.redis, fixture.keys)).toBe(0);
     expect(await settle(11)).toBeGreaterThan(1);
     expect(idsOf(await waiting())).toEqual(before.slice(15));
     expect(Math.max(...(await waiting()).map(({ priority }) => priority))).toBeLessThan(10);
@@ -198,8 +198,8 @@ describe('the rebase', () => {
   it('keeps a tenant far ahead behind the unmoved jobs, and moves it only once', async () => {
     await timeIs(HALF + 1);
     await addJobs('many', 10);
-    await room.redis.hset(room.keys.fairTenants, 'ahead', String(3 * HALF * JOBS_PER_TURN));
-    expect(await rebase(room.redis, room.keys, 3)).toBe(true);
+    await fixture.redis.hset(fixture.keys.fairTenants, 'ahead', String(3 * HALF * JOBS_PER_TURN));
+    expect(await rebase(fixture.redis, fixture.keys, 3)).toBe(true);
     const [id] = await addJobs('ahead', 1);
     await settle(3);
     expect((await waiting()).at(-1)).toEqual({ id, priority: HALF, entry: HALF });
@@ -211,14 +211,14 @@ describe('the rebase', () => {
     await addJobs('many', 10);
     await settle(100);
     const id = newJobId();
-    await room.queue.add(id, dataOf({ tenant: 'late' }), late);
+    await fixture.queue.add(id, dataOf({ tenant: 'late' }), late);
     await addJobs('many', 10);
     expect(idsOf(await waiting()).at(-1)).toBe(id);
-    expect(await sweepOutliers(room.redis, room.keys)).toBe(1);
+    expect(await sweepOutliers(fixture.redis, fixture.keys)).toBe(1);
     const order = await waiting();
     expect(idsOf(order).indexOf(id)).toBeLessThanOrEqual(1 + 2 * JOBS_PER_TURN);
     expect(order.every(({ priority, entry }) => priority === entry)).toBe(true);
-    expect(await sweepOutliers(room.redis, room.keys)).toBe(0);
+    expect(await sweepOutliers(fixture.redis, fixture.keys)).toBe(0);
   });
 
   it('frees the end of the range: priorities stop there, and rise again after the move', async () => {
@@ -243,10 +243,10 @@ describe('the rebase', () => {
   it('restarts if the queue becomes empty during a move', async () => {
     await timeIs(HALF + 5);
     await addJobs('many', 10);
-    await rebase(room.redis, room.keys, 3);
-    await room.redis.del(queueKey(room.keys, 'prioritized'));
+    await rebase(fixture.redis, fixture.keys, 3);
+    await fixture.redis.del(queueKey(fixture.keys, 'prioritized'));
     expect(await priorityOf('many')).toBe(1);
-    expect(await rebase(room.redis, room.keys, 3)).toBe(false);
-    expect(await room.redis.hexists(room.keys.fairClock, 'offset')).toBe(0);
+    expect(await rebase(fixture.redis, fixture.keys, 3)).toBe(false);
+    expect(await fixture.redis.hexists(fixture.keys.fairClock, 'offset')).toBe(0);
   });
 });

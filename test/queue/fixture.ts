@@ -20,7 +20,7 @@ interface LogLine {
   readonly message: string;
 }
 
-export interface Room extends AsyncDisposable {
+export interface Fixture extends AsyncDisposable {
   readonly config: Config;
   /** Those of the queue `index`. */
   readonly keys: QueueKeys;
@@ -30,9 +30,9 @@ export interface Room extends AsyncDisposable {
   readonly bull: Queue;
   readonly queue: JobQueue;
   readonly log: LogLine[];
-  /** A worker whose jobs the handler gets; stopped with the room. */
+  /** A worker whose jobs the handler gets; stopped with the fixture. */
   worker(handle: Handle, deps?: Partial<WorkerDeps>): Promise<QueueWorker>;
-  /** Workers of both queues as one; stopped with the room. */
+  /** Workers of both queues as one; stopped with the fixture. */
   both(handles: WorkersDeps['handles']): Promise<QueueWorker>;
   /** Adds a job as the producer does; answers its id. */
   add(data?: Partial<IndexJobData>): Promise<string>;
@@ -49,8 +49,8 @@ export const dataOf = (change: Partial<IndexJobData> = {}): IndexJobData => ({
   ...change,
 });
 
-/** A connection as the composition root makes it, closed with the room. */
-export async function openRoom(settings: Settings = {}): Promise<Room> {
+/** A connection as the composition root makes it, closed with the fixture. */
+export async function openFixture(settings: Settings = {}): Promise<Fixture> {
   await using opened = new AsyncDisposableStack();
   const config = loadConfig(
     {

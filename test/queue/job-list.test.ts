@@ -6,7 +6,7 @@ import type { JobFilter, UnfinishedJob } from '../../src/queue/bull/job-list.ts'
 import type { Handle } from '../../src/queue/bull/processor.ts';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { dataOf, openRoom, type Room } from './fixture.ts';
+import { dataOf, openFixture, type Fixture } from './fixture.ts';
 
 const HOUR = 3_600_000;
 
@@ -19,27 +19,29 @@ const OUTCOMES: Readonly<Record<string, Outcome>> = {
   dead: { kind: 'dead', code: 'CONTENT_TAMPERED' },
 };
 
-let room: Room;
+let fixture: Fixture;
 
 beforeEach(async () => {
-  room = await openRoom();
+  fixture = await openFixture();
 });
-afterEach(() => room[Symbol.asyncDispose]());
+afterEach(() => fixture[Symbol.asyncDispose]());
 
-const listed = (filter?: JobFilter): Promise<UnfinishedJob[]> => Array.fromAsync(room.queue.list(filter));
+const listed = (filter?: JobFilter): Promise<UnfinishedJob[]> => Array.fromAsync(fixture.queue.list(filter));
 const idsOf = async (filter?: JobFilter): Promise<string[]> => (await listed(filter)).map(({ jobId }) => jobId);
 
 /** One job in each state, named after its tenant; the active one ends with the returned function. */
 async function oneOfEach(): Promise<{ ids: Record<string, string>; end: () => Promise<void> }> {
   const ids: Record<string, string> = {};
-  for (const tenant of ['parked', 'retrying', 'dead', 'active']) ids[tenant] = await room.add({ tenant });
+  for (const tenant of ['parked', 'retrying', 'dead', 'active']) ids[tenant] = await fixture.add({ tenant });
   const { promise, resolve } = Promise.withResolvers<Outcome>();
   const handle: Handle = async ({ data }) => OUTCOMES[(data as { tenant: string }).tenant] ?? promise;
   const parking = { isOpen: () => false, refresh: async () => {} };
-  const worker = await room.worker(handle, { parking, clock: ahead, concurrency: 2 });
-  await eventually(async () => (await room.bull.getFailedCount()) === 1 && (await room.bull.getDelayedCount()) === 2);
+  const worker = await fixture.worker(handle, { parking, clock: ahead, concurrency: 2 });
+  await eventually(
+    async () => (await fixture.bull.getFailedCount()) === 1 && (await fixture.bull.getDelayedCount()) === 2,
+  );
   await eventually(() => worker.active() === 1);
-  await room.bull.pause();
+  await fixture.bull.pause();
   return {
     ids,
     end: async () => {
@@ -77,7 +79,7 @@ test('each field of the filter selects jobs', async () => {
 
 test('a released job is queued and has no code', async () => {
   const { ids, end } = await oneOfEach();
-  expect(await room.queue.release('parked:0', async () => true)).toBe(true);
+  expect(await fixture.queue.release('parked:0', async () => true)).toBe(true);
   expect(await listed({ tenant: 'parked' })).toEqual([
     expect.objectContaining({ jobId: ids['parked'], state: 'queued' }),
   ]);
@@ -87,19 +89,19 @@ test('a released job is queued and has no code', async () => {
 
 test('jobs of both queues are listed across pages, each once, the next ones first', async () => {
   const ids: string[] = [];
-  for (let at = 0; at < 260; at += 1) ids.push(await room.add());
+  for (let at = 0; at < 260; at += 1) ids.push(await fixture.add());
   const upload = newJobId();
   const content = { intake: 'a'.repeat(32) };
-  await room.queue.add(upload, { ...dataOf(), kind: 'upload', content }, 1);
+  await fixture.queue.add(upload, { ...dataOf(), kind: 'upload', content }, 1);
   expect(await idsOf()).toEqual([...ids, upload]);
   expect((await listed()).at(-1)).toMatchObject({ queue: 'upload', kind: 'upload', state: 'queued' });
 });
 
 test('an invalid entry is skipped, and unreadable data has no names', async () => {
-  const [text, gone, foreign, good] = [newJobId(), newJobId(), newJobId(), await room.add()];
-  await room.redis.set(room.bull.toKey(text), 'rubbish');
-  for (const id of [text, gone]) await room.redis.lpush(room.bull.toKey('wait'), id);
-  await room.bull.add('other', '{"tenant":"a b"', { jobId: foreign });
+  const [text, gone, foreign, good] = [newJobId(), newJobId(), newJobId(), await fixture.add()];
+  await fixture.redis.set(fixture.bull.toKey(text), 'rubbish');
+  for (const id of [text, gone]) await fixture.redis.lpush(fixture.bull.toKey('wait'), id);
+  await fixture.bull.add('other', '{"tenant":"a b"', { jobId: foreign });
   const jobs = await listed();
   expect(jobs.map(({ jobId }) => jobId)).toEqual([foreign, good]);
   expect(jobs[0]).toEqual({ jobId: foreign, queue: 'index', state: 'queued', queuedAt: expect.any(Number) as number });

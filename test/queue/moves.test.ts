@@ -4,7 +4,7 @@ import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import type { Code } from '../../src/runtime/errors.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { eventually } from '../support/eventually.ts';
-import { openRoom, type Room } from './fixture.ts';
+import { openFixture, type Fixture } from './fixture.ts';
 
 interface Expected {
   readonly state: 'gone' | 'delayed' | 'failed';
@@ -62,14 +62,14 @@ const CASES: Record<string, [Outcome, Expected]> = {
 };
 
 test.for(Object.entries(CASES))('%s', async ([, [outcome, expected]]) => {
-  await using room = await openRoom();
+  await using fixture = await openFixture();
   // With a marker, as a job that came with an idempotency key has one.
-  const id = await room.add();
-  await room.redis.hset(room.keys.marker(id), 'revision', '1');
+  const id = await fixture.add();
+  await fixture.redis.hset(fixture.keys.marker(id), 'revision', '1');
   const begun = Date.now();
   const parking = { isOpen: () => false, refresh: async () => {} };
-  const worker = await room.worker(async () => outcome, { parking, clock: ahead });
-  const { delay, ...place } = await eventually(() => placeOf(room, id));
+  const worker = await fixture.worker(async () => outcome, { parking, clock: ahead });
+  const { delay, ...place } = await eventually(() => placeOf(fixture, id));
   // A parked job says so after it was moved.
   await eventually(() => worker.active() === 0);
   const { state, attempts = 0, status } = expected;
@@ -79,10 +79,10 @@ test.for(Object.entries(CASES))('%s', async ([, [outcome, expected]]) => {
   // BullMQ looks at the time once more.
   expect(delay).toBeGreaterThanOrEqual(Math.max(0, low! - 100));
   expect(delay).toBeLessThanOrEqual(high!);
-  const { since, ...said } = await room.queue.status(id);
+  const { since, ...said } = await fixture.queue.status(id);
   expect(said).toEqual(status);
   expect(since).toBeGreaterThanOrEqual(begun);
-  expect(await room.redis.hmget(room.keys.marker(id), 'state', 'code')).toEqual(
+  expect(await fixture.redis.hmget(fixture.keys.marker(id), 'state', 'code')).toEqual(
     state === 'delayed' ? [null, null] : [status.state, status.code ?? ''],
   );
 });
@@ -96,8 +96,8 @@ interface Place {
 }
 
 /** Where its outcome has put the job, as soon as it is there. */
-async function placeOf(room: Room, id: string): Promise<Place | undefined> {
-  const job = await room.bull.getJob(id);
+async function placeOf(fixture: Fixture, id: string): Promise<Place | undefined> {
+  const job = await fixture.bull.getJob(id);
   if (!job) return { state: 'gone', attempts: 0, reason: undefined, stack: '', delay: 0 };
   if (job.delay === 0 && job.finishedOn === undefined) return undefined;
   const state = await job.getState();
@@ -110,17 +110,17 @@ test.for([
   ['DEADLINE', 8],
   ['STORE_FAILED', 8],
 ] as const)('%s can end a job %i times, then the job is a dead letter with that code', async ([code, attempts]) => {
-  await using room = await openRoom();
-  const id = await room.add();
+  await using fixture = await openFixture();
+  const id = await fixture.add();
   let runs = 0;
-  await room.worker(async () => {
+  await fixture.worker(async () => {
     runs += 1;
     return { kind: 'retry', code, spendsAttempt: true };
   });
   // Full jitter: the bound doubles, the delay is anything below it, so that a very short one may pass unseen.
   const seen = new Map<number, number>();
   await eventually(async () => {
-    const job = await room.bull.getJob(id);
+    const job = await fixture.bull.getJob(id);
     if (job?.finishedOn !== undefined) return true;
     if (!job || job.delay === 0) return false;
     seen.set(job.attemptsMade, job.delay);
@@ -129,18 +129,18 @@ test.for([
   });
   expect(seen.size).toBeGreaterThan(0);
   for (const [attempt, delay] of seen) expect(delay).toBeLessThanOrEqual(5000 * 2 ** (attempt - 1));
-  const job = await room.bull.getJob(id);
+  const job = await fixture.bull.getJob(id);
   expect(runs).toBe(attempts);
   expect(job?.failedReason).toBe(`${code} ${id}`);
   expect(job?.attemptsMade).toBe(attempts);
-  expect(await room.queue.status(id)).toMatchObject({ state: 'dead', code });
+  expect(await fixture.queue.status(id)).toMatchObject({ state: 'dead', code });
 });
 
 test('parking and retries without an attempt never use up the attempts of a job', async () => {
-  await using room = await openRoom();
-  const id = await room.add();
+  await using fixture = await openFixture();
+  const id = await fixture.add();
   let runs = 0;
-  await room.worker(async () => {
+  await fixture.worker(async () => {
     runs += 1;
     if (runs > 20) return { kind: 'done' };
     return runs % 2 === 0
@@ -149,12 +149,12 @@ test('parking and retries without an attempt never use up the attempts of a job'
   });
   const spent = new Set<number>();
   await eventually(async () => {
-    const job = await room.bull.getJob(id);
+    const job = await fixture.bull.getJob(id);
     if (!job) return true;
     spent.add(job.attemptsMade);
     if (job.delay > 0) await job.promote().catch(() => {});
     return false;
   });
   expect({ runs, spent: [...spent] }).toEqual({ runs: 21, spent: [0] });
-  expect(await room.queue.status(id)).toMatchObject({ state: 'done' });
+  expect(await fixture.queue.status(id)).toMatchObject({ state: 'done' });
 });

@@ -6,43 +6,43 @@ import { park, parseParked, promoter, type ParkDeps } from '../../src/queue/park
 import { closeRedis, openRedis, type Redis } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { openRoom, type Room } from './fixture.ts';
+import { openFixture, type Fixture } from './fixture.ts';
 
 const GATE = 'acme:0123456789abcdef';
 const AT = { gate: GATE, code: 'KEY_DISABLED' } as const;
 const DAY_MS = 86_400_000;
 const TOKEN = 'token';
 
-let room: Room;
+let fixture: Fixture;
 let connection: Redis;
 let taker: Worker<JobData, null>;
 let clock: FakeClock;
 let index: string;
 
 beforeEach(async () => {
-  room = await openRoom();
+  fixture = await openFixture();
   clock = new FakeClock(Date.now());
-  index = room.keys.parked(GATE);
-  connection = await openRedis(room.config, 'queue');
-  taker = new Worker('index', null, { connection, prefix: room.keys.prefix, autorun: false });
+  index = fixture.keys.parked(GATE);
+  connection = await openRedis(fixture.config, 'queue');
+  taker = new Worker('index', null, { connection, prefix: fixture.keys.prefix, autorun: false });
   taker.on('error', () => {});
 });
 
 afterEach(async () => {
   await taker.close(true);
   closeRedis(connection);
-  await room[Symbol.asyncDispose]();
+  await fixture[Symbol.asyncDispose]();
 });
 
 const depsWith = (change: Partial<ParkDeps> = {}): ParkDeps => ({
-  redis: room.redis,
-  keys: room.keys,
+  redis: fixture.redis,
+  keys: fixture.keys,
   clock,
   parkedMaxMs: 30 * DAY_MS,
   isOpen: () => false,
   refresh: async () => {},
-  queueKey: room.bull.toKey(''),
-  promote: promoter(room.bull),
+  queueKey: fixture.bull.toKey(''),
+  promote: promoter(fixture.bull),
   ...change,
 });
 
@@ -52,15 +52,15 @@ async function take(): Promise<Job<JobData, null>> {
 }
 
 async function taken(): Promise<Job<JobData, null>> {
-  await room.add();
+  await fixture.add();
   return take();
 }
 
 const noteOf = async (id = ''): Promise<ReturnType<typeof parseParked>> =>
-  parseParked(await room.redis.hget(room.bull.toKey(id), 'parked'));
-const entries = (): Promise<string[]> => room.redis.zrange(index, '0', '-1');
+  parseParked(await fixture.redis.hget(fixture.bull.toKey(id), 'parked'));
+const entries = (): Promise<string[]> => fixture.redis.zrange(index, '0', '-1');
 const all = async (): Promise<boolean> => true;
-const releaseAll = (): Promise<boolean> => room.queue.release(GATE, all);
+const releaseAll = (): Promise<boolean> => fixture.queue.release(GATE, all);
 
 /** The job with another way to be delayed. */
 const moving = (job: Job<JobData, null>, move: (really: () => Promise<void>) => Promise<void>): Job<JobData, null> =>
@@ -93,7 +93,7 @@ const KILLS: Record<string, { job?: (job: Job<JobData, null>) => Job<JobData, nu
   'after the note': { deps: { isOpen: kill } },
   'after another look at the gates': { deps: { isOpen: () => true, promote: async () => kill() } },
   'after the promotion': {
-    deps: { isOpen: () => true, promote: async (id) => (await promoter(room.bull)(id), kill()) },
+    deps: { isOpen: () => true, promote: async (id) => (await promoter(fixture.bull)(id), kill()) },
   },
 };
 
@@ -101,15 +101,15 @@ test.for(Object.entries(KILLS))('a job is not lost if its process is killed %s',
   const job = await taken();
   await expect(park(depsWith(deps), as?.(job) ?? job, TOKEN, AT)).rejects.toBe(killed);
   expect(await entries()).toEqual([job.id]);
-  await room.redis.del(`${room.bull.toKey(job.id ?? '')}:lock`);
+  await fixture.redis.del(`${fixture.bull.toKey(job.id ?? '')}:lock`);
   expect(await releaseAll()).toBe(true);
   expect(await entries()).toEqual([]);
   const done: string[] = [];
   // Those that a process died with come back as stalled ones, after two looks for such.
   await eventually(async () => {
-    await room.redis.del(room.bull.toKey('stalled-check'));
-    const worker = await room.worker(async ({ id }) => (done.push(id), { kind: 'done' }));
-    await eventually(async () => (await room.redis.exists(room.bull.toKey('stalled-check'))) === 1);
+    await fixture.redis.del(fixture.bull.toKey('stalled-check'));
+    const worker = await fixture.worker(async ({ id }) => (done.push(id), { kind: 'done' }));
+    await eventually(async () => (await fixture.redis.exists(fixture.bull.toKey('stalled-check'))) === 1);
     await worker.stop();
     return done.length > 0;
   });
@@ -118,7 +118,7 @@ test.for(Object.entries(KILLS))('a job is not lost if its process is killed %s',
 
 test('a job parked at a gate that opened meanwhile is released at once, after another read of the gates', async () => {
   const job = await taken();
-  await room.redis.hset(room.keys.gates, GATE, '8 the gate of now');
+  await fixture.redis.hset(fixture.keys.gates, GATE, '8 the gate of now');
   const steps: string[] = [];
   const deps = depsWith({
     isOpen: (text) => (steps.push(text), true),
@@ -148,7 +148,7 @@ test('a job released and finished during its parking leaves no entry', async () 
   });
   await park(depsWith(), ended, TOKEN, AT);
   expect(await entries()).toEqual([]);
-  expect(await room.redis.exists(room.bull.toKey(job.id ?? ''))).toBe(0);
+  expect(await fixture.redis.exists(fixture.bull.toKey(job.id ?? ''))).toBe(0);
 });
 
 test('a job parked again keeps its position and park time, increments its count, and spends no attempt', async () => {
@@ -161,15 +161,15 @@ test('a job parked again keeps its position and park time, increments its count,
   await park(depsWith(), younger, TOKEN, AT);
   for (const count of [2, 3]) {
     clock.advance(60_000);
-    await promoter(room.bull)(job.id ?? '');
-    await room.redis.zrem(index, job.id ?? '');
+    await promoter(fixture.bull)(job.id ?? '');
+    await fixture.redis.zrem(index, job.id ?? '');
     job = await take();
     await park(depsWith(), job, TOKEN, { ...AT, code: 'KEY_DENIED' });
     expect(await noteOf(job.id)).toEqual({ code: 'KEY_DENIED', since: first, count, gate: GATE });
   }
   expect(await entries()).toEqual([job.id, younger.id]);
-  expect(await room.redis.zscore(index, job.id ?? '')).toBe(String(first));
-  expect((await room.bull.getJob(job.id ?? ''))?.attemptsMade).toBe(0);
+  expect(await fixture.redis.zscore(index, job.id ?? '')).toBe(String(first));
+  expect((await fixture.bull.getJob(job.id ?? ''))?.attemptsMade).toBe(0);
 });
 
 test('a job parked for the maximum time is not parked again', async () => {
@@ -180,7 +180,7 @@ test('a job parked for the maximum time is not parked again', async () => {
     [1, 'too-long'],
   ] as const) {
     clock.advance(ms);
-    await promoter(room.bull)(job.id ?? '');
+    await promoter(fixture.bull)(job.id ?? '');
     job = await take();
     expect(await park(depsWith(), job, TOKEN, AT)).toBe(answer);
   }
@@ -188,11 +188,11 @@ test('a job parked for the maximum time is not parked again', async () => {
 });
 
 test('a job parked for too long becomes a dead letter with a code', async () => {
-  const id = await room.add();
-  await room.redis.hset(room.bull.toKey(id), 'parked', `KEY_DISABLED ${Date.now() - 30 * DAY_MS - 1} 9 ${GATE}`);
-  await room.worker(async () => ({ kind: 'park', ...AT }));
-  await eventually(async () => (await room.queue.status(id)).state === 'dead');
-  expect(await room.queue.status(id)).toMatchObject({ state: 'dead', code: 'PARKED_TOO_LONG' });
+  const id = await fixture.add();
+  await fixture.redis.hset(fixture.bull.toKey(id), 'parked', `KEY_DISABLED ${Date.now() - 30 * DAY_MS - 1} 9 ${GATE}`);
+  await fixture.worker(async () => ({ kind: 'park', ...AT }));
+  await eventually(async () => (await fixture.queue.status(id)).state === 'dead');
+  expect(await fixture.queue.status(id)).toMatchObject({ state: 'dead', code: 'PARKED_TOO_LONG' });
   expect(await entries()).toEqual([]);
 });
 
@@ -200,9 +200,9 @@ test('a parked job has a status with code and park time until it is released', a
   const job = await taken();
   const since = clock.now();
   await park(depsWith(), job, TOKEN, AT);
-  expect(await room.queue.status(job.id ?? '')).toEqual({ state: 'parked', code: 'KEY_DISABLED', since });
+  expect(await fixture.queue.status(job.id ?? '')).toEqual({ state: 'parked', code: 'KEY_DISABLED', since });
   await releaseAll();
-  expect(await room.queue.status(job.id ?? '')).toEqual({ state: 'queued' });
+  expect(await fixture.queue.status(job.id ?? '')).toEqual({ state: 'queued' });
 });
 
 test.for([
@@ -212,9 +212,9 @@ test.for([
   const job = await taken();
   await park(depsWith(), job, TOKEN, AT);
   // As its delay does when it runs out.
-  await promoter(room.bull)(job.id ?? '');
+  await promoter(fixture.bull)(job.id ?? '');
   expect(await entries()).toEqual([job.id]);
-  await room.worker(async () => outcome);
-  await eventually(async () => (await room.queue.status(job.id ?? '')).state === state);
+  await fixture.worker(async () => outcome);
+  await eventually(async () => (await fixture.queue.status(job.id ?? '')).state === state);
   expect(await entries()).toEqual([]);
 });

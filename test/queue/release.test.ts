@@ -5,33 +5,33 @@ import { promoter, releaseParked, type ReleaseDeps } from '../../src/queue/parke
 import { JOB_OPTIONS } from '../../src/queue/bull/queues.ts';
 import { openRedis } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { dataOf, openRoom, type Room } from './fixture.ts';
+import { dataOf, openFixture, type Fixture } from './fixture.ts';
 
 const GATE = 'acme:0123456789abcdef';
 
-let room: Room;
+let fixture: Fixture;
 let index: string;
 let batches: string[][];
 
 beforeEach(async () => {
-  room = await openRoom();
-  index = room.keys.parked(GATE);
+  fixture = await openFixture();
+  index = fixture.keys.parked(GATE);
   batches = [];
 });
 
-afterEach(() => room[Symbol.asyncDispose]());
+afterEach(() => fixture[Symbol.asyncDispose]());
 
 /** Parks so many jobs, in the order of the answer. */
 async function parked(count: number): Promise<string[]> {
   const ids = Array.from({ length: count }, newJobId);
-  await room.bull.addBulk(
+  await fixture.bull.addBulk(
     ids.map((jobId) => ({
       name: 'index',
       data: dataOf(),
       opts: { ...JOB_OPTIONS, jobId, priority: 1, delay: 3_600_000 },
     })),
   );
-  await room.redis.zadd(index, ...ids.toReversed().flatMap((id, at) => [ids.length - at, id]));
+  await fixture.redis.zadd(index, ...ids.toReversed().flatMap((id, at) => [ids.length - at, id]));
   return ids;
 }
 
@@ -41,10 +41,10 @@ const release = (
 ): Promise<boolean> =>
   releaseParked(
     {
-      redis: room.redis,
-      keys: room.keys,
-      queueKey: room.bull.toKey(''),
-      promote: promoter(room.bull),
+      redis: fixture.redis,
+      keys: fixture.keys,
+      queueKey: fixture.bull.toKey(''),
+      promote: promoter(fixture.bull),
       reprioritize: async (ids) => void batches.push([...ids]),
       ...change,
     },
@@ -52,10 +52,10 @@ const release = (
     goesOn,
   );
 
-const entries = (): Promise<string[]> => room.redis.zrange(index, '0', '-1');
+const entries = (): Promise<string[]> => fixture.redis.zrange(index, '0', '-1');
 const counts = async (): Promise<[number, number]> => [
-  await room.bull.getDelayedCount(),
-  await room.redis.zcard(room.bull.toKey('prioritized')),
+  await fixture.bull.getDelayedCount(),
+  await fixture.redis.zcard(fixture.bull.toKey('prioritized')),
 ];
 
 test('a release moves jobs oldest first, in growing batches, with a fresh priority', async () => {
@@ -81,9 +81,9 @@ test('an aborted release stops between two batches and leaves the rest parked', 
 test('a release keeps entries of active jobs without delay, and removes those of deleted or queued jobs', async () => {
   const ids = await parked(60);
   const [working, gone, queued] = [ids.slice(0, 25), ids.slice(25, 30), ids.slice(30, 35)];
-  for (const id of [...working, ...queued]) await promoter(room.bull)(id);
-  for (const id of working) await room.redis.set(`${room.bull.toKey(id)}:lock`, 'token');
-  for (const id of gone) await room.bull.remove(id);
+  for (const id of [...working, ...queued]) await promoter(fixture.bull)(id);
+  for (const id of working) await fixture.redis.set(`${fixture.bull.toKey(id)}:lock`, 'token');
+  for (const id of gone) await fixture.bull.remove(id);
   expect(await release()).toBe(true);
   expect(await entries()).toEqual(working);
   expect(await counts()).toEqual([0, 55]);
@@ -94,7 +94,7 @@ test('a job that fails to be promoted keeps its entry, and the others of its bat
   const failing = new Error('Redis is away');
   const promote: ReleaseDeps['promote'] = async (id) => {
     if (id === ids[3]) throw failing;
-    return promoter(room.bull)(id);
+    return promoter(fixture.bull)(id);
   };
   await expect(release(undefined, { promote })).rejects.toBe(failing);
   expect([await counts(), await entries()]).toEqual([[1, 9], [ids[3]]]);
@@ -117,7 +117,7 @@ test('a batch is not released if its new priorities cannot be written', async ()
 
 /** A connection of a process that dies when it is about to take entries out. */
 async function dying(): Promise<ReleaseDeps['redis']> {
-  const redis = await openRedis(room.config, 'patient');
+  const redis = await openRedis(fixture.config, 'patient');
   return Object.assign(redis, { sealdex_park_forget: () => Promise.reject(new Error('killed')) });
 }
 
@@ -137,14 +137,14 @@ test('jobs run once if another process continues the release of a killed one', a
   await expect(release(undefined, { redis })).rejects.toMatchObject({ code: 'REDIS_FAILED' });
   redis.disconnect();
   const runs: string[] = [];
-  await room.worker(async ({ id }) => {
+  await fixture.worker(async ({ id }) => {
     runs.push(id);
     return { kind: 'done' };
   });
-  await eventually(async () => runs.length === 10 && (await room.queue.counts()).index.active === 0);
+  await eventually(async () => runs.length === 10 && (await fixture.queue.counts()).index.active === 0);
   expect(await entries()).toEqual(ids);
   expect(await release()).toBe(true);
-  await eventually(async () => runs.length >= ids.length && (await room.queue.counts()).index.active === 0);
+  await eventually(async () => runs.length >= ids.length && (await fixture.queue.counts()).index.active === 0);
   expect(runs.toSorted()).toEqual(ids.toSorted());
   expect([await counts(), await entries()]).toEqual([[0, 0], []]);
 });

@@ -6,28 +6,28 @@ import { startFairShareLoop, type FairShareLoop } from '../../src/queue/fair-sha
 import { reprioritize } from '../../src/queue/fair-share/reprioritize.ts';
 import { eventually } from '../support/eventually.ts';
 import { FakeClock } from '../support/clock.ts';
-import { dataOf, openRoom, type Room } from './fixture.ts';
+import { dataOf, openFixture, type Fixture } from './fixture.ts';
 
-let room: Room;
+let fixture: Fixture;
 let upkeeps: FairShareLoop[];
 const faults: unknown[] = [];
 
 beforeEach(async () => {
-  room = await openRoom();
+  fixture = await openFixture();
   upkeeps = [];
   faults.length = 0;
 });
 afterEach(async () => {
   for (const upkeep of upkeeps) await upkeep.stop();
-  await room[Symbol.asyncDispose]();
+  await fixture[Symbol.asyncDispose]();
   if (faults.length > 0) throw faults[0];
 });
 
 /** Looks when the test says so. */
 async function upkeep(clock = new FakeClock(Date.now())): Promise<FairShareLoop> {
   const started = startFairShareLoop({
-    redis: room.redis,
-    keys: room.keys,
+    redis: fixture.redis,
+    keys: fixture.keys,
     clock,
     onFault: (error) => faults.push(error),
   });
@@ -38,19 +38,19 @@ async function upkeep(clock = new FakeClock(Date.now())): Promise<FairShareLoop>
 
 /** Virtual time is far from its start: a tenant has waited for long, and one job of it is left. */
 async function timeIs(priority: number): Promise<void> {
-  await room.queue.add(newJobId(), dataOf({ tenant: 'head' }), priority);
+  await fixture.queue.add(newJobId(), dataOf({ tenant: 'head' }), priority);
   const time = (priority - 1) * JOBS_PER_TURN;
-  await room.redis.hset(room.keys.fairClock, { base: 0, now: time, high: time });
+  await fixture.redis.hset(fixture.keys.fairClock, { base: 0, now: time, high: time });
 }
 
 async function delayed(delay: number, priority: number, data: object = dataOf()): Promise<string> {
   const id = newJobId();
-  await room.bull.add('index', data, { jobId: id, delay, priority });
+  await fixture.bull.add('index', data, { jobId: id, delay, priority });
   return id;
 }
 
 const priorityOf = async (id: string): Promise<number> =>
-  Number(await room.redis.hget(room.bull.toKey(id), 'priority'));
+  Number(await fixture.redis.hget(fixture.bull.toKey(id), 'priority'));
 
 test('a delayed job due soon gets a fresh priority, and one due later keeps its own', async () => {
   await timeIs(500);
@@ -68,15 +68,15 @@ test('a delayed job from before a restart of time gets a fresh priority, so that
 
 test('another check costs a tenant nothing, and keeps a better priority of a job', async () => {
   await timeIs(500);
-  for (let n = 0; n < 10 * JOBS_PER_TURN; n++) await room.add({ tenant: 'acme' });
+  for (let n = 0; n < 10 * JOBS_PER_TURN; n++) await fixture.add({ tenant: 'acme' });
   const earned = await delayed(1000, 505);
   const old = await delayed(1000, 2);
   const first = await upkeep();
-  const [was, finish] = [await priorityOf(old), await room.redis.hget(room.keys.fairTenants, 'acme')];
+  const [was, finish] = [await priorityOf(old), await fixture.redis.hget(fixture.keys.fairTenants, 'acme')];
   expect(was).toBe(510);
   await first.tick();
   expect([await priorityOf(earned), await priorityOf(old)]).toEqual([505, was]);
-  expect(await room.redis.hget(room.keys.fairTenants, 'acme')).toBe(finish);
+  expect(await fixture.redis.hget(fixture.keys.fairTenants, 'acme')).toBe(finish);
 });
 
 test('1,200 jobs due together all get a fresh priority, and share the queue with others', async () => {
@@ -93,13 +93,13 @@ test('a job not added by the producer gets its first priority when it returns, a
   const [named, nameless] = [await delayed(1000, 0, { tenant: 'acme' }), await delayed(1000, 0, ['no tenant'])];
   await upkeep();
   expect([await priorityOf(named), await priorityOf(nameless)]).toEqual([7, 7]);
-  expect(await room.redis.hgetall(room.keys.backlogJobs)).toEqual({ acme: '1', '-': '1' });
+  expect(await fixture.redis.hgetall(fixture.keys.backlogJobs)).toEqual({ acme: '1', '-': '1' });
 });
 
 test('replayed jobs get fresh priorities in the given order', async () => {
   await timeIs(40);
   const ids = await Promise.all(Array.from({ length: 600 }, () => delayed(600_000, 1)));
-  await reprioritize(room.redis, room.keys, [...ids, newJobId()]);
+  await reprioritize(fixture.redis, fixture.keys, [...ids, newJobId()]);
   expect(await Promise.all(ids.map(priorityOf))).toEqual(ids.map((_, n) => 40 + Math.floor(n / JOBS_PER_TURN)));
 });
 
@@ -134,18 +134,18 @@ test('the check runs once a second, and leaves no timer when stopped', async () 
 });
 
 test('a worker runs the check until it stops, also for a job that returns after its backoff', async () => {
-  const worker = await room.worker(async () => ({
+  const worker = await fixture.worker(async () => ({
     kind: 'retry',
     code: 'STORE_FAILED',
     spendsAttempt: false,
     afterMs: 60_000,
   }));
-  const id = await room.add({ tenant: 'acme' });
-  await eventually(async () => (await room.queue.status(id)).state === 'retrying');
-  const lease = room.keys.lease('fair-share');
-  expect(await eventually(async () => (await room.redis.exists(lease)) === 1)).toBe(true);
+  const id = await fixture.add({ tenant: 'acme' });
+  await eventually(async () => (await fixture.queue.status(id)).state === 'retrying');
+  const lease = fixture.keys.lease('fair-share');
+  expect(await eventually(async () => (await fixture.redis.exists(lease)) === 1)).toBe(true);
   await worker.stop();
-  expect(await room.redis.exists(lease)).toBe(0);
+  expect(await fixture.redis.exists(lease)).toBe(0);
   await timeIs(500);
   expect(await priorityOf(id)).toBe(1);
   await upkeep(new FakeClock(Date.now() + 60_000));

@@ -12,25 +12,25 @@ import { queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { chores, never } from './dead-letter-fixture.ts';
-import { openRoom, type Room } from './fixture.ts';
+import { openFixture, type Fixture } from './fixture.ts';
 
 const GATE = 'acme:0123456789abcdef';
 const PARK = { kind: 'park', code: 'KEY_DISABLED', gate: GATE } as const;
 const UNREADABLE = { kind: 'dead', code: 'FILE_UNREADABLE', reason: 'pdf-encrypted' } as const;
 
-let room: Room;
+let fixture: Fixture;
 let uploads: Queue;
 let keys: QueueKeys;
 
 beforeEach(async () => {
-  room = await openRoom({ SEALDEX_CONCURRENCY: 2, SEALDEX_UPLOAD_CONCURRENCY: 1, SEALDEX_DRAIN_MS: 100 });
-  keys = queueKeys(redisKeys(room.config.queue), 'upload');
-  uploads = new Queue('upload', { connection: room.redis, prefix: keys.prefix });
+  fixture = await openFixture({ SEALDEX_CONCURRENCY: 2, SEALDEX_UPLOAD_CONCURRENCY: 1, SEALDEX_DRAIN_MS: 100 });
+  keys = queueKeys(redisKeys(fixture.config.queue), 'upload');
+  uploads = new Queue('upload', { connection: fixture.redis, prefix: keys.prefix });
 });
 
 afterEach(async () => {
   await uploads.close();
-  await room[Symbol.asyncDispose]();
+  await fixture[Symbol.asyncDispose]();
 });
 
 const share = (queue: ReservationRequest['queue'], tenant = 'acme'): ReservationRequest => ({
@@ -40,7 +40,7 @@ const share = (queue: ReservationRequest['queue'], tenant = 'acme'): Reservation
 });
 
 async function stamped(...requests: ReservationRequest[]): Promise<Reservation[]> {
-  const stamps = await room.queue.reserve(requests);
+  const stamps = await fixture.queue.reserve(requests);
   return stamps.map((stamp) => {
     if (stamp instanceof Error) throw stamp;
     return stamp;
@@ -61,22 +61,22 @@ async function upload(tenant = 'acme'): Promise<string> {
     object: 'a'.repeat(64),
     content,
   };
-  await room.queue.add(id, data, stamp?.priority ?? 1);
+  await fixture.queue.add(id, data, stamp?.priority ?? 1);
   return id;
 }
 
 /** A worker of each queue, with the same handler. */
-async function workers(handle: Parameters<Room['worker']>[0]) {
-  const { uploadConcurrency: concurrency } = room.config;
+async function workers(handle: Parameters<Fixture['worker']>[0]) {
+  const { uploadConcurrency: concurrency } = fixture.config;
   const parking = { isOpen: () => false, refresh: async () => {} };
   const both = [
-    await room.worker(handle, { parking }),
-    await room.worker(handle, { parking, queueName: 'upload', concurrency }),
+    await fixture.worker(handle, { parking }),
+    await fixture.worker(handle, { parking, queueName: 'upload', concurrency }),
   ];
   return { stop: async () => void (await Promise.all(both.map((worker) => worker.stop()))) };
 }
 
-const stateOf = async (id: string): Promise<string> => (await room.queue.status(id)).state;
+const stateOf = async (id: string): Promise<string> => (await fixture.queue.status(id)).state;
 
 async function areAll(state: string, ids: readonly string[]): Promise<void> {
   await eventually(async () => (await Promise.all(ids.map(stateOf))).every((found) => found === state));
@@ -84,7 +84,7 @@ async function areAll(state: string, ids: readonly string[]): Promise<void> {
 
 /** One job of each queue, as the worker leaves them. */
 async function ended(outcome: typeof PARK | typeof UNREADABLE): Promise<{ document: string; file: string }> {
-  const [document, file] = [await room.add({ revision: Date.now() * 1000 }), await upload()];
+  const [document, file] = [await fixture.add({ revision: Date.now() * 1000 }), await upload()];
   const running = await workers(async () => outcome);
   await areAll(outcome === PARK ? 'parked' : 'dead', [document, file]);
   await running.stop();
@@ -93,7 +93,7 @@ async function ended(outcome: typeof PARK | typeof UNREADABLE): Promise<{ docume
 
 test('revisions and the backlog count all jobs; virtual time is separate for each queue', async () => {
   const many = Array.from({ length: 40 }, () => share('index'));
-  for (const _ of many) await room.add();
+  for (const _ of many) await fixture.add();
   const [before] = await stamped(share('index'));
   expect(before?.priority).toBeGreaterThan(5);
   const [file, document, second] = await stamped(share('upload'), share('index'), share('upload'));
@@ -102,51 +102,51 @@ test('revisions and the backlog count all jobs; virtual time is separate for eac
   const revisions = [before, file, document, second].map((stamp) => stamp?.revision);
   expect(new Set(revisions).size).toBe(4);
   expect(Math.min(...revisions.map(Number))).toBe(before?.revision);
-  expect(await room.redis.hget(keys.backlogJobs, 'acme')).toBe('44');
+  expect(await fixture.redis.hget(keys.backlogJobs, 'acme')).toBe('44');
 });
 
 test('a tenant with a backlog full of documents cannot add a file either', async () => {
-  await using full = await openRoom({ SEALDEX_TENANT_BACKLOG_JOBS: 1 });
+  await using full = await openFixture({ SEALDEX_TENANT_BACKLOG_JOBS: 1 });
   await full.add();
   expect(await full.queue.reserve([share('upload')])).toMatchObject([{ code: 'TENANT_BACKLOG_FULL' }]);
 });
 
 test('a recount reads both queues, and forgets the backlog only if both are empty', async () => {
   await upload();
-  await room.redis.del(keys.backlogJobs, keys.backlogBytes);
-  await recount(room.redis, keys);
-  expect(await room.redis.hgetall(keys.backlogJobs)).toEqual({ acme: '1' });
-  expect(await repairBacklog(room.redis, keys)).not.toBe('emptied');
+  await fixture.redis.del(keys.backlogJobs, keys.backlogBytes);
+  await recount(fixture.redis, keys);
+  expect(await fixture.redis.hgetall(keys.backlogJobs)).toEqual({ acme: '1' });
+  expect(await repairBacklog(fixture.redis, keys)).not.toBe('emptied');
 });
 
 test('parked jobs of both queues wait at one gate, and one release brings all of them back', async () => {
   const { document, file } = await ended(PARK);
-  expect(await countParked(room.redis, keys, [GATE])).toMatchObject([
+  expect(await countParked(fixture.redis, keys, [GATE])).toMatchObject([
     { jobs: 2, oldest: expect.any(Number) as number },
   ]);
-  expect((await room.queue.parkedPage(GATE, 'index', 0, 10)).entries).toMatchObject([{ jobId: document }]);
-  expect((await room.queue.parkedPage(GATE, 'upload', 0, 10)).entries).toMatchObject([{ jobId: file }]);
-  expect(await room.queue.facts(file)).toMatchObject({
+  expect((await fixture.queue.parkedPage(GATE, 'index', 0, 10)).entries).toMatchObject([{ jobId: document }]);
+  expect((await fixture.queue.parkedPage(GATE, 'upload', 0, 10)).entries).toMatchObject([{ jobId: file }]);
+  expect(await fixture.queue.facts(file)).toMatchObject({
     state: 'parked',
     data: { kind: 'upload' },
     parked: { gate: GATE },
   });
-  expect(await room.queue.release(GATE, async () => true)).toBe(true);
+  expect(await fixture.queue.release(GATE, async () => true)).toBe(true);
   expect([await stateOf(document), await stateOf(file)]).toEqual(['queued', 'queued']);
-  expect(await countParked(room.redis, keys, [GATE])).toEqual([{ jobs: 0 }]);
+  expect(await countParked(fixture.redis, keys, [GATE])).toEqual([{ jobs: 0 }]);
 });
 
 test('a release that ends before the uploads reports that jobs are left', async () => {
   const { document, file } = await ended(PARK);
   let looks = 0;
   // A batch of the one queue, and the look that finds no more in it.
-  expect(await room.queue.release(GATE, async () => (looks += 1) <= 2)).toBe(false);
+  expect(await fixture.queue.release(GATE, async () => (looks += 1) <= 2)).toBe(false);
   expect([await stateOf(document), await stateOf(file)]).toEqual(['queued', 'parked']);
 });
 
 test('dead letters of both queues are one list: shown, counted, replayed into their own queue, and discarded', async () => {
   const { document, file } = await ended(UNREADABLE);
-  const { letters } = room.queue;
+  const { letters } = fixture.queue;
   const both = [document, file].toSorted();
   const idsOf = async (filter: Parameters<typeof letters.list>[0]): Promise<string[]> =>
     (await letters.list(filter, 10)).letters.map(({ jobId }) => jobId).toSorted();
@@ -164,16 +164,16 @@ test('dead letters of both queues are one list: shown, counted, replayed into th
   await letters.discard({ jobIds: [file] }, async (content) => void removed.push(content));
   expect(removed).toEqual([{ id: file, tenant: 'acme', content: { intake: '0123456789abcdef' } }]);
   expect(await uploads.getFailedCount()).toBe(0);
-  expect(await room.redis.exists(keys.letterLists, keys.backlogJobs)).toBe(0);
+  expect(await fixture.redis.exists(keys.letterLists, keys.backlogJobs)).toBe(0);
 });
 
 test('a page of dead letters continues at the end of the last one, regardless of the queue', async () => {
   const ids: string[] = [];
   for (let n = 0; n < 3; n += 1) ids.push(...Object.values(await ended(UNREADABLE)));
   const seen: string[] = [];
-  let after: Parameters<Room['queue']['letters']['list']>[2];
+  let after: Parameters<Fixture['queue']['letters']['list']>[2];
   do {
-    const page = await room.queue.letters.list({ code: 'FILE_UNREADABLE' }, 2, after);
+    const page = await fixture.queue.letters.list({ code: 'FILE_UNREADABLE' }, 2, after);
     seen.push(...page.letters.map(({ jobId }) => jobId));
     after = page.next;
   } while (after);
@@ -182,70 +182,70 @@ test('a page of dead letters continues at the end of the last one, regardless of
 
 test('the sweep adds missing uploads to the index of dead letters', async () => {
   const { file } = await ended(UNREADABLE);
-  await room.redis.del(keys.letters('acme', 'FILE_UNREADABLE'), keys.letterLists);
-  await chores(room).repairLetters(never);
-  expect(await room.redis.zrange(keys.letters('acme', 'FILE_UNREADABLE'), '0', '-1')).toEqual([file]);
+  await fixture.redis.del(keys.letters('acme', 'FILE_UNREADABLE'), keys.letterLists);
+  await chores(fixture).repairLetters(never);
+  expect(await fixture.redis.zrange(keys.letters('acme', 'FILE_UNREADABLE'), '0', '-1')).toEqual([file]);
 });
 
 test('the status has the reason why a file was not read; content in the format of a reason is left out', async () => {
   const { file } = await ended(UNREADABLE);
-  expect(await room.redis.hget(uploads.toKey(file), 'failedReason')).toBe(`FILE_UNREADABLE ${file} pdf-encrypted`);
-  expect(await room.queue.status(file)).toMatchObject({ code: 'FILE_UNREADABLE', reason: 'pdf-encrypted' });
+  expect(await fixture.redis.hget(uploads.toKey(file), 'failedReason')).toBe(`FILE_UNREADABLE ${file} pdf-encrypted`);
+  expect(await fixture.queue.status(file)).toMatchObject({ code: 'FILE_UNREADABLE', reason: 'pdf-encrypted' });
   const bad = await upload();
-  const worker = await room.worker(async () => ({ ...UNREADABLE, reason: 'My secret' }), { queueName: 'upload' });
+  const worker = await fixture.worker(async () => ({ ...UNREADABLE, reason: 'My secret' }), { queueName: 'upload' });
   await areAll('dead', [bad]);
   await worker.stop();
-  expect(await room.redis.hget(uploads.toKey(bad), 'failedReason')).toBe(`FILE_UNREADABLE ${bad}`);
-  expect(await room.redis.get(keys.note(bad))).not.toContain('secret');
+  expect(await fixture.redis.hget(uploads.toKey(bad), 'failedReason')).toBe(`FILE_UNREADABLE ${bad}`);
+  expect(await fixture.redis.get(keys.note(bad))).not.toContain('secret');
 });
 
 test('content named by an upload counts as named, and content of no job in any queue as gone', async () => {
   const file = await upload();
-  expect(await namedIntake(room.redis, keys, [file, newJobId()])).toEqual([
+  expect(await namedIntake(fixture.redis, keys, [file, newJobId()])).toEqual([
     { kind: 'names', intake: '0123456789abcdef' },
     { kind: 'gone' },
   ]);
-  await room.bull.add('index', {}, { jobId: file });
-  expect(await namedIntake(room.redis, keys, [file])).toEqual([{ kind: 'unreadable' }]);
+  await fixture.bull.add('index', {}, { jobId: file });
+  expect(await namedIntake(fixture.redis, keys, [file])).toEqual([{ kind: 'unreadable' }]);
 });
 
 test('each queue has its own fair share process, which checks only its jobs', async () => {
   const [now] = await stamped(share('upload'));
   const file = await upload();
   await uploads.add('upload', {}, { jobId: 'ahead', priority: 500 });
-  await room.redis.hset(keys.fairClock, { base: 0, now: 2000, high: 2000 });
+  await fixture.redis.hset(keys.fairClock, { base: 0, now: 2000, high: 2000 });
   await uploads.remove(file);
   const back = newJobId();
   await uploads.add('upload', {}, { jobId: back, priority: 2, delay: 500 });
-  const deps = { redis: room.redis, clock: new FakeClock(Date.now()), onFault: () => {} };
-  const ofIndex = startFairShareLoop({ ...deps, keys: room.keys });
+  const deps = { redis: fixture.redis, clock: new FakeClock(Date.now()), onFault: () => {} };
+  const ofIndex = startFairShareLoop({ ...deps, keys: fixture.keys });
   await ofIndex.tick();
   const priorityOf = async (id: string): Promise<number> =>
-    Number(await room.redis.hget(uploads.toKey(id), 'priority'));
+    Number(await fixture.redis.hget(uploads.toKey(id), 'priority'));
   expect([now?.priority, await priorityOf(back)]).toEqual([1, 2]);
   const ofUploads = startFairShareLoop({ ...deps, keys });
   await ofUploads.tick();
   expect(await priorityOf(back)).toBeGreaterThanOrEqual(500);
-  expect(await room.redis.exists(room.keys.fairLease, keys.fairLease)).toBe(2);
+  expect(await fixture.redis.exists(fixture.keys.fairLease, keys.fairLease)).toBe(2);
   await Promise.all([ofIndex.stop(), ofUploads.stop()]);
-  expect(await room.redis.exists(room.keys.fairLease, keys.fairLease)).toBe(0);
+  expect(await fixture.redis.exists(fixture.keys.fairLease, keys.fairLease)).toBe(0);
 });
 
 test('counts are separate for each queue', async () => {
   await upload();
-  const { index, upload: files } = await room.queue.counts();
+  const { index, upload: files } = await fixture.queue.counts();
   expect([index.waiting, files.waiting]).toEqual([0, 1]);
   expect(files.oldest).toBeGreaterThan(0);
 });
 
 test('each queue has its own slots, and a stop hands back the active jobs of both', async () => {
   const ids = [];
-  for (let n = 0; n < 4; n += 1) ids.push(await room.add(), await upload());
+  for (let n = 0; n < 4; n += 1) ids.push(await fixture.add(), await upload());
   const hangs = (_job: unknown, signal: AbortSignal): Promise<never> =>
     new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('handed back'))));
-  const running = await room.both({ index: hangs, upload: hangs });
+  const running = await fixture.both({ index: hangs, upload: hangs });
   await eventually(() => running.active() === 3);
-  const counts = await room.queue.counts();
+  const counts = await fixture.queue.counts();
   expect([counts.index.active, counts.upload.active]).toEqual([2, 1]);
   running.pause();
   await eventually(() => running.active() === 0);

@@ -25,7 +25,7 @@ type FaultName =
   | 'ignoreConditions';
 
 /** A bucket and the ways to change it. */
-interface World extends AsyncDisposable {
+interface Setup extends AsyncDisposable {
   keepVersions(): void;
   fault(name: FaultName, prefix: string): { clear(): void; readonly waiting: number };
   clearFaults(): void;
@@ -34,7 +34,7 @@ interface World extends AsyncDisposable {
   connectPrompt(): Store;
 }
 
-async function memoryWorld(): Promise<World> {
+async function memorySetup(): Promise<Setup> {
   const bucket = new MemoryBucket();
   const faultOf = (name: FaultName) =>
     name === 'hang' || name === 'ignoreConditions' || name === 'conflict' ? { kind: name } : STORE_FAULTS[name];
@@ -48,7 +48,7 @@ async function memoryWorld(): Promise<World> {
   };
 }
 
-async function adapterWorld(): Promise<World> {
+async function adapterSetup(): Promise<Setup> {
   const local = await openLocalS3();
   const { s3, bucket } = local;
   const faultOf = (name: FaultName): S3Fault => {
@@ -68,22 +68,22 @@ async function adapterWorld(): Promise<World> {
 const BODY = Buffer.from('body');
 
 describe.each([
-  ['the adapter over the local S3', adapterWorld],
-  ['the double in memory', memoryWorld],
+  ['the adapter over the local S3', adapterSetup],
+  ['the double in memory', memorySetup],
 ])('%s', (_, open) => {
-  let world: World;
+  let setup: Setup;
   let store: Store;
 
   beforeAll(async () => {
-    world = await open();
-    store = world.connect();
+    setup = await open();
+    store = setup.connect();
   });
 
-  afterEach(() => world.clearFaults());
+  afterEach(() => setup.clearFaults());
 
   afterAll(async () => {
     store.close();
-    await world[Symbol.asyncDispose]();
+    await setup[Symbol.asyncDispose]();
   });
 
   const etagOf = async (key: string, body: Buffer): Promise<string> => {
@@ -100,7 +100,7 @@ describe.each([
     const metadata = { revision: '1', 'job-id': 'j1' };
     const written = await store.put('whole/a', BODY, { metadata });
     const facts = { metadata, bytes: BODY.length, etag: written.kind === 'written' ? written.etag : '' };
-    const other = world.connect();
+    const other = setup.connect();
     const stored = await other.get('whole/a');
     expect(stored).toMatchObject(facts);
     expect(stored && (await readAll(stored))).toEqual(BODY);
@@ -173,15 +173,15 @@ describe.each([
   });
 
   test('returns a conflict for a write parallel to another one, and writes nothing', async () => {
-    world.fault('conflict', 'conflict/');
+    setup.fault('conflict', 'conflict/');
     expect(await store.put('conflict/a', BODY, { condition: { absent: true } })).toEqual({ kind: 'conflict' });
-    world.clearFaults();
+    setup.clearFaults();
     expect(await store.head('conflict/a')).toBeUndefined();
   });
 
   test('ignores conditions if configured so', async () => {
     await store.put('ignored/a', BODY, {});
-    world.fault('ignoreConditions', 'ignored/');
+    setup.fault('ignoreConditions', 'ignored/');
     expect(await store.put('ignored/a', BODY, { condition: { absent: true } })).toMatchObject({ kind: 'written' });
   });
 
@@ -249,8 +249,8 @@ describe.each([
   ] as const;
 
   test.each(REFUSALS)('throws STORE_FAILED of the right kind: %s', async (name, kinds) => {
-    world.fault(name, `${name}/`);
-    const own = world.connect();
+    setup.fault(name, `${name}/`);
+    const own = setup.connect();
     const error = await errorOf(own.get(`${name}/a`));
     own.close();
     expect(error).toMatchObject({ code: 'STORE_FAILED' });
@@ -258,7 +258,7 @@ describe.each([
   });
 
   test("ends at the caller's signal with its reason", async () => {
-    const hang = world.fault('hang', 'aborted/');
+    const hang = setup.fault('hang', 'aborted/');
     const controller = new AbortController();
     const reason = new Error('the job has to end');
     const call = errorOf(store.put('aborted/a', BODY, { signal: controller.signal }));
@@ -270,14 +270,14 @@ describe.each([
 
   test('ends in time without a response', async () => {
     using _real = realDeadlines();
-    world.fault('hang', 'late/');
-    const prompt = world.connectPrompt();
+    setup.fault('hang', 'late/');
+    const prompt = setup.connectPrompt();
     expect(await errorOf(prompt.get('late/a'))).toMatchObject({ code: 'STORE_FAILED', reason: 'TimeoutError' });
     prompt.close();
   });
 
   test('rejects requests after close()', async () => {
-    const own = world.connect();
+    const own = setup.connect();
     own.close();
     expect(await errorOf(own.get('closed/a'))).toMatchObject({ code: 'STORE_FAILED', reason: 'Closed' });
   });
@@ -293,7 +293,7 @@ describe.each([
   });
 
   describe('with versions', () => {
-    beforeAll(() => world.keepVersions());
+    beforeAll(() => setup.keepVersions());
 
     test('keeps replaced and removed versions until they are removed', async () => {
       await store.put('kept/a', Buffer.from('one'), {});
