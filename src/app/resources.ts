@@ -3,18 +3,16 @@ import { createAuditLog, noAudit, type AuditLog, type AuditSink } from '../runti
 import { systemClock, type Clock, type WaitMode } from '../runtime/clock.ts';
 import { loadConfig, type Config, type Settings, type Environment, type UnknownVariables } from '../runtime/config.ts';
 import { startHeartbeat, type Role } from '../maintenance/heartbeat.ts';
-import { createIdentity } from '../keys/aws/caller-identity.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import type { Kms } from '../keys/kms.ts';
-import { createKms } from '../keys/aws/kms-client.ts';
 import { silentLog, type Log } from '../runtime/log.ts';
 import { createMetrics, type Metrics, type MetricsRegistry } from '../runtime/metrics.ts';
 import { closeRedis, openRedis, type Redis, type RedisUse } from '../runtime/redis.ts';
 import { VERSION } from '../runtime/version.ts';
-import { createStore } from '../store/s3/s3-store.ts';
 import type { Store } from '../store/store.ts';
 import { createTenantChanges } from '../tenants/changes.ts';
 import { createTenants, type Tenants } from '../tenants/tenants.ts';
+import { loadAws, type AwsAdapters } from './aws.ts';
 import { openKeyAccess, type KeyAccess } from './key-access.ts';
 
 /** Opened resources, released last in, first out. The first error is thrown after all were released. */
@@ -72,6 +70,8 @@ export interface ResourceOptions {
   readonly registry?: MetricsRegistry | undefined;
   /** Environment below the settings; the process's own by default. */
   readonly env?: Environment | undefined;
+  /** With the SDK loaded, by default. */
+  readonly aws?: AwsAdapters | undefined;
   /** What unknown `SEALDEX_` variables of the environment do; `reject` by default. */
   readonly unknownVariables?: UnknownVariables | undefined;
 }
@@ -86,8 +86,9 @@ export async function openResources<T>(
   const config = loadConfig(settings, env, unknownVariables);
   const stack = new ResourceStack();
   try {
+    const aws = options.aws ?? (await loadAws());
     const metrics = stack.add(createMetrics(options.registry), (opened) => opened.close());
-    const sts = stack.add(createIdentity(config), (opened) => opened.close());
+    const sts = stack.add(aws.createIdentity(config), (opened) => opened.close());
     const identity = (): Promise<string> => sts.arn();
     const to = options.audit ?? config.auditLog;
     if (to === undefined) log.info({}, 'audit log disabled: no audit sink and no SEALDEX_AUDIT_LOG');
@@ -98,8 +99,8 @@ export async function openResources<T>(
     };
     const redis = await connect(use);
     const subscriber = await connect('subscriber');
-    const store = stack.add(createStore(config, use), (opened) => opened.close());
-    const kms = stack.add(createKms(config, metrics, audit, use), (opened) => opened.close());
+    const store = stack.add(aws.createStore(config, use), (opened) => opened.close());
+    const kms = stack.add(aws.createKms(config, metrics, audit, use), (opened) => opened.close());
     const changes = createTenantChanges({ redis, subscriber, queue: config.queue, clock });
     const tenants = stack.add(await createTenants({ config, clock, store, changes, audit }), (opened) =>
       opened.close(),

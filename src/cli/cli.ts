@@ -2,27 +2,8 @@
 // Errors are one sentence; exit codes are those of the code table, 64 for wrong usage.
 import { existsSync } from 'node:fs';
 import { Command, CommanderError, Help } from 'commander';
-import { auditCommand } from './audit.ts';
-import { corporaCommand } from './corpora.ts';
-import { deadCommand } from './dead.ts';
-import { deleteCommand } from './delete.ts';
-import { demoCommand } from './demo.ts';
-import { devCommand } from './dev/dev.ts';
-import { doctorCommand } from './doctor.ts';
 import { failure, Interrupted, OUTPUT_FAILED, USAGE } from './failure.ts';
-import { extractCommand } from './extract.ts';
-import { indexCommand } from './index-documents.ts';
-import { jobsCommand } from './jobs.ts';
-import { keysCommand } from './keys.ts';
-import { listCommand } from './list.ts';
-import { parkedCommand } from './parked.ts';
-import { policyCommand } from './policy.ts';
-import { readCommand } from './read.ts';
-import { statusCommand } from './status.ts';
 import { printNotice } from './terminal.ts';
-import { tenantsCommand } from './tenants.ts';
-import { uploadCommand } from './upload.ts';
-import { workerCommand } from './worker.ts';
 import { withAuditContext, type AuditContext } from '../runtime/audit-log.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { VERSION } from '../runtime/version.ts';
@@ -63,33 +44,36 @@ const usageSentence = (text: string): string =>
     .replace(/\n\(Did you/, ' (did you')
     .replace(/\.?$/, '.')}`;
 
-export function buildProgram(): Command {
+/** In the order of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  worker: async () => (await import('./worker.ts')).workerCommand(),
+  index: async () => (await import('./index-documents.ts')).indexCommand(),
+  upload: async () => (await import('./upload.ts')).uploadCommand(),
+  extract: async () => (await import('./extract.ts')).extractCommand(),
+  delete: async () => (await import('./delete.ts')).deleteCommand(),
+  read: async () => (await import('./read.ts')).readCommand(),
+  list: async () => (await import('./list.ts')).listCommand(),
+  corpora: async () => (await import('./corpora.ts')).corporaCommand(),
+  tenants: async () => (await import('./tenants.ts')).tenantsCommand(),
+  keys: async () => (await import('./keys.ts')).keysCommand(),
+  policy: async () => (await import('./policy.ts')).policyCommand(),
+  parked: async () => (await import('./parked.ts')).parkedCommand(),
+  status: async () => (await import('./status.ts')).statusCommand(),
+  jobs: async () => (await import('./jobs.ts')).jobsCommand(),
+  dead: async () => (await import('./dead.ts')).deadCommand(),
+  audit: async () => (await import('./audit.ts')).auditCommand(),
+  doctor: async () => (await import('./doctor.ts')).doctorCommand(),
+  dev: async () => (await import('./dev/dev.ts')).devCommand(),
+  demo: async () => (await import('./demo.ts')).demoCommand(),
+};
+
+/** The program with these commands; by default with all, whose files take longer to load than most commands run. */
+export async function buildProgram(names: readonly string[] = Object.keys(COMMANDS)): Promise<Command> {
   const program = new Command('sealdex')
     .description("Index documents, encrypted under each tenant's own AWS KMS key")
     .version(VERSION, '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES);
-  const commands = [
-    workerCommand(),
-    indexCommand(),
-    uploadCommand(),
-    extractCommand(),
-    deleteCommand(),
-    readCommand(),
-    listCommand(),
-    corporaCommand(),
-    tenantsCommand(),
-    keysCommand(),
-    policyCommand(),
-    parkedCommand(),
-    statusCommand(),
-    jobsCommand(),
-    deadCommand(),
-    auditCommand(),
-    doctorCommand(),
-    devCommand(),
-    demoCommand(),
-  ];
-  for (const command of commands) program.addCommand(command);
+  for (const command of await Promise.all(names.map((name) => COMMANDS[name]!()))) program.addCommand(command);
   for (const command of allOf(program)) {
     command
       .exitOverride()
@@ -117,10 +101,16 @@ export async function main(argv: readonly string[]): Promise<void> {
   await runCommandLine(argv.slice(2));
 }
 
+/** The commands to load: the one that runs, none for the version, all (undefined) for help and suggestions. */
+function neededBy([first = '', ...rest]: readonly string[]): readonly string[] | undefined {
+  if (Object.hasOwn(COMMANDS, first)) return [first];
+  return rest.length === 0 && (first === '--version' || first === '-V') ? [] : undefined;
+}
+
 /** Runs one command in its host: prints there, and sets its exit code. */
 export async function runCommandLine(args: readonly string[]): Promise<void> {
   try {
-    const program = buildProgram();
+    const program = await buildProgram(neededBy(args));
     await withAuditContext(askerOf(program, args), () => program.parseAsync([...args], { from: 'user' }));
   } catch (error) {
     if (error instanceof CommanderError) {

@@ -5,7 +5,6 @@ import { basename } from 'node:path';
 import { Command } from 'commander';
 import { systemClock } from '../runtime/clock.ts';
 import { loadConfig, type Config, type Environment } from '../runtime/config.ts';
-import { createExtractPool } from '../extract/pool.ts';
 import { READERS_MISSING, readersFolder } from '../extract/readers.ts';
 import { unreadable } from '../extract/reasons.ts';
 import { checkName } from '../runtime/names.ts';
@@ -75,6 +74,7 @@ async function run(file: string, options: Options, signal: AbortSignal): Promise
   const config = limitsOf(host().env);
   const bytes = await bytesOf(file, config.fileBytes, signal);
   const { tenant = '', corpus = '', id = '' } = options;
+  const { createExtractPool } = await import('../extract/pool.ts');
   await using pool = createExtractPool({
     clock: systemClock,
     size: 1,

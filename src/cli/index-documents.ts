@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import type { Producer } from '../app/app.ts';
 import { loadConfig } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import { checkFiles, documentsIn, type ParsedDocument } from './document-files.ts';
+import type { ParsedDocument } from './document-files.ts';
 import {
   ENQUEUE_EXIT_CODES,
   runEnqueue,
@@ -39,6 +39,7 @@ Examples:
     )
     .action((files: string[], options: EnqueueOptions) =>
       runEnqueue(options, async (signal): Promise<EnqueueFlow<ParsedDocument>> => {
+        const { checkFiles } = await import('./document-files.ts');
         await checkFiles(files);
         const { documentBytes } = loadConfig({}, host().env);
         return {
@@ -61,6 +62,7 @@ async function* batchesOf(
   documentBytes: number,
   signal: AbortSignal,
 ): AsyncGenerator<ParsedDocument[]> {
+  const { documentsIn } = await import('./document-files.ts');
   for (const file of files) {
     let batch: ParsedDocument[] = [];
     let chars = 0;

@@ -21,7 +21,7 @@ export async function withReader(work: Work<Reader>): Promise<void> {
 }
 
 export async function withOperator(work: Work<Operator>): Promise<void> {
-  const { createOperator } = await import('../app/app.ts');
+  const { createOperator } = await import('../app/operator.ts');
   await withOpened(await createOperator(undefined, options()), work);
 }
 

@@ -26,8 +26,10 @@ const helpOf = (command: Command): string => {
   return text;
 };
 
+const COMMANDS = commandsOf(await buildProgram());
+
 describe('help', () => {
-  test.each(commandsOf(buildProgram()).map((command) => [`sealdex ${pathOf(command).join(' ')}`.trim(), command]))(
+  test.each(COMMANDS.map((command) => [`sealdex ${pathOf(command).join(' ')}`.trim(), command]))(
     '%s has a description, and an example that begins with the command',
     (name, command) => {
       const help = helpOf(command);
@@ -38,7 +40,7 @@ describe('help', () => {
   );
 
   test('has no line wider than 110 characters', () => {
-    const lines = commandsOf(buildProgram()).flatMap((command) => linesOf(helpOf(command)));
+    const lines = COMMANDS.flatMap((command) => linesOf(helpOf(command)));
     expect(lines.filter((line) => line.length > 110)).toEqual([]);
   });
 

@@ -21,8 +21,8 @@ const wordsOf = (line: string): string[] =>
  * Why the line would fail, or undefined: no such command, no such option, an option's value that is none, too few or too
  * many arguments, an option missing that must be given, a command without help.
  */
-export async function faultOf(makeProgram: () => Command, line: string): Promise<string | undefined> {
-  const program = makeProgram();
+export async function faultOf(makeProgram: () => Promise<Command>, line: string): Promise<string | undefined> {
+  const program = await makeProgram();
   const [command, path, rest] = leafOf(program, wordsOf(line));
   if (command.commands.length > 0) return `sealdex ${line}: there is no such command`;
   silence(program);
@@ -39,7 +39,7 @@ export async function faultOf(makeProgram: () => Command, line: string): Promise
   } catch (error) {
     return `sealdex ${line}: ${(error as Error).message}`;
   }
-  const asked = makeProgram();
+  const asked = await makeProgram();
   silence(asked);
   const ended = await asked.parseAsync([...path, '--help'], { from: 'user' }).then(
     () => 'it ran',

@@ -62,9 +62,9 @@ describe('the tables of the pages equal those of the code', () => {
   });
 });
 
-describe('commands', () => {
-  const program = buildProgram();
+const program = await buildProgram();
 
+describe('commands', () => {
   /** A path like `tenants put`, for every command that does something. */
   const leavesOf = (command: Command, path: readonly string[] = []): string[] =>
     command.commands.length === 0
@@ -243,7 +243,6 @@ describe('words', () => {
   });
 
   test('pages and help use no other word for the same concept', () => {
-    const program = buildProgram();
     const helpOf = (command: Command): string =>
       [command.helpInformation(), ...command.commands.map(helpOf)].join('\n');
     const others =

@@ -34,7 +34,7 @@ const filesOf = (path: string): string[] =>
 
 const commandsOf = (command: Command): Command[] => [command, ...command.commands.flatMap(commandsOf)];
 
-test.each(commandsOf(buildProgram()).map((command) => [command.name(), command] as const))(
+test.each(commandsOf(await buildProgram()).map((command) => [command.name(), command] as const))(
   'the help of %s has no retired word',
   (_, command) => {
     let help = '';

@@ -71,8 +71,8 @@ describe('the commands of sealdex', () => {
     commands.filter((command) => command.startsWith('sealdex ')),
   );
 
-  test.each(ours)('exist, with their options: %s', (text) => {
-    let command: Command | undefined = buildProgram();
+  test.each(ours)('exist, with their options: %s', async (text) => {
+    let command: Command | undefined = await buildProgram();
     const words = text.split(' ').slice(1);
     while (command && command.commands.length > 0) {
       const name = words.shift();
