@@ -61,6 +61,7 @@ export type {
   OriginToAllow,
   PassCounts as ReencryptionCounts,
   Plan,
+  PlatformKeyContent,
   PutTenant,
   TenantChange,
   WhenKeyShut,

@@ -14,6 +14,8 @@ export function depthGauges(metrics: Metrics, read: () => Promise<QueueDepths>):
   metrics.gauge('sealdex_oldest_parked_age_seconds', async () => (await read()).oldestParkedSeconds);
   metrics.gauges('sealdex_gates_shut', async () => (await read()).gatesShut);
   metrics.gauges('sealdex_dead_letters', async () => (await read()).deadByCode);
+  metrics.gauge('sealdex_platform_key_jobs', async () => (await read()).platformKeyJobs);
+  metrics.gauge('sealdex_platform_key_bytes', async () => (await read()).platformKeyBytes);
   metrics.gauge('sealdex_redis_memory_ratio', async () => (await read()).redisMemoryRatio);
 }
 

@@ -4,8 +4,8 @@ import type { Status } from '../app/app.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT, WIDE } from './option-texts.ts';
 import { tableLines, type Column } from './table.ts';
-import { age, printJson, printLine, time, toned, type Line } from './terminal.ts';
-import { approximateDuration } from '../runtime/units.ts';
+import { age, counted, printJson, printLine, time, toned, type Line } from './terminal.ts';
+import { approximateDuration, approximateSize } from '../runtime/units.ts';
 
 export function statusCommand(): Command {
   return new Command('status')
@@ -75,12 +75,20 @@ export function statusLines(status: Status, isWide: boolean): Line[] {
     `Queue ${queue}: ${countsIn(index)}`,
     `Uploads: ${countsIn(upload)}`,
     ...(parked === 0 ? [] : [`${parked} of the delayed jobs ${parked === 1 ? 'is' : 'are'} parked`]),
+    ...platformKeyLines(status),
     `Data keys in memory: ${keys}${keys === 0 ? '' : `, the oldest for ${approximateDuration(oldestKeyMs)}`}`,
     `KMS calls by running processes: ${calls.length === 0 ? 'none' : calls.join(', ')}`,
     ...auditLines(processes),
     ...(processes.length === 0 ? [] : ['', ...tableLines(PROCESS_COLUMNS, processes, isWide)]),
     ...tenantLines(status, isWide),
     ...workerLines(status),
+  ];
+}
+
+function platformKeyLines({ platformKeyContent: { jobs, bytes } }: Status): string[] {
+  if (jobs === 0) return [];
+  return [
+    `Content under the platform key while tenants' keys are unusable: ${counted(jobs, 'job')}, ${approximateSize(bytes)}`,
   ];
 }
 

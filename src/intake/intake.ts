@@ -67,6 +67,8 @@ export interface PutContent<Place extends ContentPlace = ContentPlace> {
   readonly content: Place;
   /** Name of the document in the job: the SHA-256 of its id, in hex. */
   readonly object: string;
+  /** Bytes of the message; only if it is under the platform key instead of the tenant's own. */
+  readonly platformKeyBytes?: number;
   /** Removes the content from S3. Only if the job was definitely rejected or is another request's. */
   remove(): Promise<void>;
 }
@@ -87,11 +89,11 @@ export async function putContent(
 ): Promise<PutContent> {
   const plaintext = Buffer.concat([lineOf(header), body]);
   const encrypted = underContentKey(deps, tenant, plaintext.length, (key) => encryptMessage(key, plaintext));
-  const message = await orAbort(encrypted, signal);
-  const object = objectName(header.documentId);
+  const { result: message, isFallback } = await orAbort(encrypted, signal);
+  const about = { object: objectName(header.documentId), ...(isFallback && { platformKeyBytes: message.length }) };
   if (message.length <= deps.inlineBytes)
-    return { object, content: { inline: message.toString('base64') }, remove: async () => {} };
-  return { object, ...(await putInS3(deps.store, header, message, signal)) };
+    return { ...about, content: { inline: message.toString('base64') }, remove: async () => {} };
+  return { ...about, ...(await putInS3(deps.store, header, message, signal)) };
 }
 
 /** A file to store. */
@@ -117,14 +119,19 @@ export async function putFile(
 ): Promise<PutContent<{ readonly intake: string }>> {
   const line = lineOf(header);
   const most = line.length + (length ?? bytesMax);
-  const begun = await underContentKey(deps, tenant, most, (key) => beginMessage(key));
+  const { result: begun, isFallback } = await underContentKey(deps, tenant, most, (key) => beginMessage(key));
   async function* plaintext(): AsyncGenerator<Uint8Array> {
     yield line;
     yield* chunks;
   }
   const source = begun.encrypt(plaintext());
   const message = length === undefined ? await collect(source) : { bytes: begun.bytes(line.length + length), source };
-  return { object: objectName(header.documentId), ...(await putInS3(deps.store, header, message)) };
+  const bytes = 'bytes' in message ? message.bytes : message.length;
+  return {
+    object: objectName(header.documentId),
+    ...(isFallback && { platformKeyBytes: bytes }),
+    ...(await putInS3(deps.store, header, message)),
+  };
 }
 
 async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
@@ -148,23 +155,26 @@ async function putInS3(
 const isKeyShut = (error: unknown): error is SealdexError =>
   error instanceof SealdexError && (dispositionOf(error.code).disposition === 'park' || error.code === 'KEY_DESTROYED');
 
-/** Passes the data key for content to `encrypt`, which must be synchronous. */
+/**
+ * Passes the data key for content to `encrypt`, which must be synchronous. `isFallback`: it is a key under the platform key, in place
+ * of the tenant's own.
+ */
 async function underContentKey<T>(
   { ring, refusal, platformKeyArn }: IntakeDeps,
   tenant: ContentTenant,
   bytes: number,
   encrypt: (key: EnvelopeKey) => T,
-): Promise<T> {
+): Promise<{ readonly result: T; readonly isFallback: boolean }> {
   const under = (keyArn: string, purpose: 'documents' | 'intake'): Promise<T> =>
     ring.encrypt(keyRef(tenant.tenant, keyArn), purpose, bytes, encrypt);
   const refused = refusal(tenant);
   try {
     if (refused) throw refused;
-    return await under(tenant.keyArn, 'documents');
+    return { result: await under(tenant.keyArn, 'documents'), isFallback: false };
   } catch (error) {
     if (!isKeyShut(error) || tenant.whenKeyShut === 'refuse') throw error;
     if (tenant.blocked.has(platformKeyArn)) throw error;
-    return under(platformKeyArn, 'intake');
+    return { result: await under(platformKeyArn, 'intake'), isFallback: tenant.keyArn !== platformKeyArn };
   }
 }
 

@@ -20,7 +20,7 @@ export interface QueueDepthsDeps {
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly clock: Clock;
-  readonly queue: Pick<JobQueue, 'counts' | 'letters'>;
+  readonly queue: Pick<JobQueue, 'counts' | 'letters' | 'platformContent'>;
   /** The gates that are not open. */
   readonly gates: () => readonly GateOfDepth[];
 }
@@ -32,6 +32,9 @@ const depths = z.object({
   oldestParkedSeconds: z.number(),
   gatesShut: z.record(z.string(), z.number()),
   deadByCode: z.record(z.string(), z.number()),
+  /** Content under the platform key instead of the tenant's own. Older processes do not write it. */
+  platformKeyJobs: z.number().default(0),
+  platformKeyBytes: z.number().default(0),
   /** Used part of Redis' memory, 0 to 1; 0 if it has no limit. */
   redisMemoryRatio: z.number(),
 });
@@ -44,6 +47,8 @@ const NONE: QueueDepths = {
   oldestParkedSeconds: 0,
   gatesShut: {},
   deadByCode: {},
+  platformKeyJobs: 0,
+  platformKeyBytes: 0,
   redisMemoryRatio: 0,
 };
 
@@ -71,7 +76,7 @@ const statesOf = ({ waiting, active, delayed, dead }: QueueCounts): Record<strin
 
 async function count({ redis, keys, clock, queue, gates }: QueueDepthsDeps): Promise<QueueDepths> {
   const notOpen = gates();
-  const [counts, parked, letters, redisMemoryRatio] = await Promise.all([
+  const [counts, parked, letters, platform, redisMemoryRatio] = await Promise.all([
     queue.counts(),
     countParked(
       redis,
@@ -79,6 +84,7 @@ async function count({ redis, keys, clock, queue, gates }: QueueDepthsDeps): Pro
       notOpen.slice(0, MAX_GATES).map(({ id }) => id),
     ),
     queue.letters.counts(),
+    queue.platformContent(),
     memoryRatio(redis),
   ]);
   const oldest = Math.min(...parked.map((each) => each.oldest ?? Infinity), clock.now());
@@ -91,6 +97,8 @@ async function count({ redis, keys, clock, queue, gates }: QueueDepthsDeps): Pro
       ({ code }) => [code, 1],
     ),
     deadByCode: sumBy(letters, ({ code, letters: count }) => [code, count]),
+    platformKeyJobs: platform.jobs,
+    platformKeyBytes: platform.bytes,
     redisMemoryRatio,
   };
 }

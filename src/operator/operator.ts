@@ -6,7 +6,12 @@ import { createKeyCheckOperator, type KeyCheckOperator } from './key-check.ts';
 import { createKeyOperator, type KeyOperator } from './key-operator.ts';
 import { createLeavingOperator, type OffboardingDeps, type OffboardingOperator } from './offboarding.ts';
 import { createLetterOperator, type LetterOperator } from './dead-letters.ts';
-import { createTenantOperator, type TenantOperator, type TenantOperatorDeps } from './tenant-operator.ts';
+import {
+  createTenantOperator,
+  type PlatformKeyContent,
+  type TenantOperator,
+  type TenantOperatorDeps,
+} from './tenant-operator.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import type { JobFilter, UnfinishedJob } from '../queue/bull/job-list.ts';
 import type { JobFacts, QueueCounts } from '../queue/bull/job-lookup.ts';
@@ -38,6 +43,8 @@ export interface Status {
   readonly kmsCalls: Readonly<Record<string, number>>;
   /** Tenants with parked jobs, most jobs first, from at most 1,000 gates. */
   readonly parkedByTenant: readonly TenantParked[];
+  /** Content of all tenants that waits under the platform key. */
+  readonly platformKeyContent: PlatformKeyContent;
   /** Number of dead letters by tenant and code. `tenant` is absent for jobs without readable data. */
   readonly deadByTenant: readonly { readonly tenant?: string; readonly code: Code; readonly letters: number }[];
 }
@@ -89,10 +96,11 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
     ...createKeyCheckOperator(deps),
     ...createTenantOperator(deps),
     async status() {
-      const [counts, processes, parked, dead] = await Promise.all([
+      const [counts, processes, parked, platformKeyContent, dead] = await Promise.all([
         queue.counts(),
         readHeartbeats(redis, queueName),
         parkedByTenant(deps),
+        queue.platformContent(),
         queue.letters.counts(),
       ]);
       return {
@@ -104,6 +112,7 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
         oldestKeyMs: processes.reduce((oldest, { oldestKeyMs }) => Math.max(oldest, oldestKeyMs), 0),
         kmsCalls: sumOf(processes.map(({ kmsCalls }) => kmsCalls)),
         parkedByTenant: parked,
+        platformKeyContent,
         deadByTenant: dead,
       };
     },

@@ -4,6 +4,7 @@ import { SealdexError } from '../runtime/errors.ts';
 import { checkName, PLANS, PLATFORM, WHEN_KEY_SHUT, type OriginToAllow } from '../runtime/names.ts';
 import type { Reencryption, ReencryptionProgress } from '../reencryption/reencryption.ts';
 import { listCorpusNames } from '../store/documents.ts';
+import type { JobQueue } from '../queue/bull/queues.ts';
 import type { Store } from '../store/store.ts';
 import type { TenantChange, TenantFile } from '../tenants/tenants.ts';
 import { attach } from './attach.ts';
@@ -29,6 +30,17 @@ export interface PutTenant {
 
 /** Options of `makeTenant`. */
 export type AttachOptions = Pick<SetKeyOptions, 'shared' | 'allowOrigin'>;
+
+/**
+ * Content of jobs that is under the platform key instead of the tenant's own: it arrived while that key was unusable or the tenant
+ * was paused.
+ */
+export interface PlatformKeyContent {
+  /** Number of these jobs: waiting, parked or dead. */
+  readonly jobs: number;
+  /** Size of the encrypted content in bytes. */
+  readonly bytes: number;
+}
 
 /** All throw `TENANT_UNKNOWN`, `PLATFORM_TENANTS`, `STORE_FAILED`, `REDIS_FAILED`. */
 export interface TenantOperator {
@@ -62,6 +74,11 @@ export interface TenantOperator {
   reencrypt(tenant: string): Promise<void>;
   /** Progress of the re-encryption of a tenant. */
   reencryption(tenant: string): Promise<ReencryptionProgress>;
+  /**
+   * Content of the tenant that waits under the platform key. Read from Redis, without a check whether the tenant exists.
+   * @throws SealdexError `REDIS_FAILED`
+   */
+  platformKeyContent(tenant: string): Promise<PlatformKeyContent>;
   /** Number of the tenant's objects by the ARN of their KMS key. Reads the beginning of every object. */
   countKeys(tenant: string, signal: AbortSignal): Promise<ReadonlyMap<string, number>>;
 }
@@ -69,6 +86,7 @@ export interface TenantOperator {
 export interface TenantOperatorDeps extends SetKeyDeps {
   readonly reencryption: Reencryption;
   readonly store: Store;
+  readonly queue: Pick<JobQueue, 'platformContent'>;
 }
 
 export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
@@ -116,6 +134,7 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
     },
     reencrypt: async (tenant) => reencryption.begin(named(tenant)),
     reencryption: async (tenant) => reencryption.progress(named(tenant)),
+    platformKeyContent: async (tenant) => deps.queue.platformContent(named(tenant)),
     async countKeys(tenant, signal) {
       await tenants.show(named(tenant));
       return countKeys(deps.store, tenant, signal);

@@ -35,6 +35,8 @@ export interface ReservedJob extends Reservation {
 /** A job that can be added to the queue. */
 export interface MadeJob {
   readonly data: DocumentJobData;
+  /** Bytes of content under the platform key instead of the tenant's own. */
+  readonly platformKeyBytes?: number;
   /** Removes the job's content from S3. Only for a job that is not in the queue. */
   remove(): Promise<void>;
 }
@@ -77,12 +79,12 @@ export async function make(
       const put = await withAuditContext({ job: id }, () =>
         putFile(intake, owner, { ...header, ...request.about }, request.file),
       );
-      const { object, content } = put;
-      return { data: { ...about, kind: 'upload', object, content }, remove: () => put.remove() };
+      const { object, content, ...rest } = put;
+      return { ...rest, data: { ...about, kind: 'upload', object, content } };
     }
     const put = await withAuditContext({ job: id }, () => putContent(intake, owner, header, request.body));
-    const { object, content } = put;
-    return { data: { ...about, kind: 'index', object, content }, remove: () => put.remove() };
+    const { object, content, ...rest } = put;
+    return { ...rest, data: { ...about, kind: 'index', object, content } };
   } catch (error) {
     await leaveBacklog(queue, id, share, hasMarker);
     throw error;
@@ -96,7 +98,7 @@ export async function add(
   made: MadeJob,
 ): Promise<void> {
   try {
-    await queue.add(id, made.data, priority);
+    await queue.add(id, made.data, priority, { platformKeyBytes: made.platformKeyBytes });
   } catch (error) {
     // After a lost connection, the job may or may not be in the queue.
     if (!isReplyError(error)) throw error;

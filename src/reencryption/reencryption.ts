@@ -122,7 +122,7 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
     const marker = await queue.mark(id, { queue: 'index', tenant, bytes: estimateBytes(0, 0) });
     if (marker.kind === 'confirmed' || marker.state !== undefined) return false;
     const data: ReencryptJobData = { v: 1, kind: 'reencrypt', tenant, ...(after === undefined ? {} : { after }) };
-    await queue.add(id, data, LAST_PRIORITY, Math.max(0, record.begun - clock.now()));
+    await queue.add(id, data, LAST_PRIORITY, { delayMs: Math.max(0, record.begun - clock.now()) });
     await queue.confirm(id);
     return true;
   }

@@ -99,6 +99,14 @@ export const METRICS = Object.freeze({
   sealdex_oldest_parked_age_seconds: row('gauge', 'Time the oldest parked job has been parked (fleet)'),
   sealdex_gates_shut: row('gauge', 'Shut gates, by code (fleet)', 'code'),
   sealdex_dead_letters: row('gauge', 'Dead letters currently kept, by code (fleet)', 'code'),
+  sealdex_platform_key_jobs: row(
+    'gauge',
+    "Jobs whose content is encrypted under the platform key instead of the tenant's own (fleet)",
+  ),
+  sealdex_platform_key_bytes: row(
+    'gauge',
+    "Bytes of content that is encrypted under the platform key instead of the tenant's own (fleet)",
+  ),
   sealdex_redis_memory_ratio: row('gauge', 'Fraction of Redis maxmemory in use; 0 if no limit is set'),
   sealdex_event_loop_delay_seconds: row('gauge', 'Event loop delay since the last scrape, by quantile', 'quantile'),
   sealdex_build_info: row('gauge', 'Always 1; the label is the version of sealdex', 'version'),

@@ -45,6 +45,9 @@ export function redisKeys(queue: string) {
     /** Number of jobs of each tenant in all queues, and their bytes. */
     backlogJobs: `${root}:backlog:jobs`,
     backlogBytes: `${root}:backlog:bytes`,
+    /** Number of these jobs with content under the platform key instead of the tenant's own key, and the bytes of that content. */
+    platformJobs: `${root}:backlog:platform-jobs`,
+    platformBytes: `${root}:backlog:platform-bytes`,
     /** Identity and first use of this Redis. A copy in S3 shows whether it was replaced. */
     birth: `${root}:birth`,
     /** Next due time of each maintenance task. */

@@ -34,6 +34,7 @@ const lastLine = (waiting: number, processes: readonly Process[]): string | unde
       oldestKeyMs: 0,
       kmsCalls: {},
       parkedByTenant: [],
+      platformKeyContent: { jobs: 0, bytes: 0 },
       deadByTenant: [],
     },
     false,

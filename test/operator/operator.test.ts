@@ -31,6 +31,7 @@ describe('status', () => {
       oldestKeyMs: 0,
       kmsCalls: {},
       parkedByTenant: [],
+      platformKeyContent: { jobs: 0, bytes: 0 },
       deadByTenant: [],
     });
   });

@@ -4,7 +4,7 @@
 import type { JobData } from '../../jobs/jobs.ts';
 import type { QueueName } from '../../runtime/names.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
-import type { Redis, QueueKeys } from '../../runtime/redis.ts';
+import type { Redis, QueueKeys, RedisKeys } from '../../runtime/redis.ts';
 import { VALUES } from '../lua-values.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 
@@ -20,6 +20,21 @@ export function estimateBytes(bodyBytes: number, inlineBytes: number): number {
   return ENTRY_BYTES + (message <= inlineBytes ? Math.ceil((message * 4) / 3) : 0);
 }
 
+/** Keys of scripts in which jobs join or leave the backlog; backlogKeys() has their values. */
+export const BACKLOG_KEYS = ['backlogJobs', 'backlogBytes', 'platformJobs', 'platformBytes'] as const;
+
+export const backlogKeys = ({
+  backlogJobs,
+  backlogBytes,
+  platformJobs,
+  platformBytes,
+}: RedisKeys): Readonly<Record<(typeof BACKLOG_KEYS)[number], string>> => ({
+  backlogJobs,
+  backlogBytes,
+  platformJobs,
+  platformBytes,
+});
+
 /** Bytes of an entry's data that are searched: the producer writes the tenant first, and invalid data may have megabytes. */
 export const SEARCHED_BYTES = 1000;
 
@@ -29,7 +44,9 @@ export const SEARCHED_BYTES = 1000;
  * - `counter_add(counters, name, by)`: returns the sum; a counter that is not a number restarts at `by`
  * - `backlog_join(jobs, bytes, tenant, size)`, `backlog_leave(jobs, bytes, tenant, size)`: without `size` the mean is
  *   subtracted, so that estimates do not add up to a drift
- * - `entry_leaves(jobs, bytes, entry)`, `entry_returns(jobs, bytes, entry)`: the job of this entry, once for any number of calls
+ * - `platform_size_of(opts)`: bytes of content under the platform key, from the options of the job; nil for other content
+ * - `platform_join(entry)`: counts such content of the job, once. Needs BACKLOG_KEYS, as the next two.
+ * - `entry_leaves(entry)`, `entry_returns(entry)`: the job of this entry, once for any number of calls
  */
 export const BACKLOG = `${VALUES}
   local function tenant_of(data)
@@ -62,17 +79,29 @@ export const BACKLOG = `${VALUES}
     redis.call('HINCRBY', jobs, tenant, -1)
     redis.call('HSET', bytes, tenant, string.format('%.0f', math.max(0, sum - (size or math.floor(sum / count)))))
   end
-  local function entry_leaves(jobs, bytes, entry)
-    if number_of(field_of(entry, 'priority')) < 1 then return 0 end
-    if redis.call('HSETNX', entry, 'uncounted', '1') == 0 then return 0 end
-    backlog_leave(jobs, bytes, tenant_of(field_of(entry, 'data')))
-    return 1
+  local function platform_size_of(opts)
+    local size = string.match(opts or '', '"platformKeyBytes":(%d+)')
+    return size and number_of(size)
   end
-  local function entry_returns(jobs, bytes, entry)
-    if redis.pcall('HDEL', entry, 'uncounted') ~= 1 then return 0 end
+  local function platform_join(entry)
+    local size = platform_size_of(field_of(entry, 'opts'))
+    if not size or field_of(entry, 'uncounted') then return end
+    if redis.call('HSETNX', entry, 'platformCounted', '1') == 0 then return end
+    backlog_join(platformJobs, platformBytes, tenant_of(field_of(entry, 'data')), size)
+  end
+  local function entry_leaves(entry)
+    if number_of(field_of(entry, 'priority')) < 1 then return end
+    if redis.call('HSETNX', entry, 'uncounted', '1') == 0 then return end
+    local tenant = tenant_of(field_of(entry, 'data'))
+    backlog_leave(backlogJobs, backlogBytes, tenant)
+    if redis.call('HDEL', entry, 'platformCounted') == 0 then return end
+    backlog_leave(platformJobs, platformBytes, tenant, platform_size_of(field_of(entry, 'opts')))
+  end
+  local function entry_returns(entry)
+    if redis.pcall('HDEL', entry, 'uncounted') ~= 1 then return end
     local data = field_of(entry, 'data') or ''
-    backlog_join(jobs, bytes, tenant_of(data), size_of(data))
-    return 1
+    backlog_join(backlogJobs, backlogBytes, tenant_of(data), size_of(data))
+    platform_join(entry)
   end`;
 
 export interface ReservationRequest {
@@ -116,4 +145,15 @@ export async function takeBack(
     bytes,
     hasMarker: hasMarker ? 1 : 0,
   });
+}
+
+const PLATFORM_JOIN = script({
+  name: 'platform_join',
+  keys: [...BACKLOG_KEYS, 'entry'],
+  lua: `${BACKLOG} platform_join(entry)`,
+});
+
+/** Counts a job that was just added as one with content under the platform key, unless it has ended or was counted. */
+export async function countPlatformContent(redis: Redis, keys: QueueKeys, jobId: string): Promise<void> {
+  await runScript(redis, PLATFORM_JOIN, { ...backlogKeys(keys), entry: queueKey(keys, jobId) });
 }

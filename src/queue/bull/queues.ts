@@ -6,7 +6,8 @@ import type { SealdexError } from '../../runtime/errors.ts';
 import type { JobData } from '../../jobs/jobs.ts';
 import { QUEUE_NAMES, type QueueName } from '../../runtime/names.ts';
 import { runCommand, queueKeys, redisKeys, type QueueKeys, type Redis } from '../../runtime/redis.ts';
-import { takeBack, type ReservationRequest } from '../backlog/backlog.ts';
+import { countPlatformContent, takeBack, type ReservationRequest } from '../backlog/backlog.ts';
+import { platformCounters, readCount, readCounts, type Count } from '../backlog/counters.ts';
 import { createDeadLetters, retrier, type DeadLetters } from '../dead-letters/dead-letters.ts';
 import { MemoryLimit } from '../backlog/redis-memory-limit.ts';
 import { expireParked, promoter, releaseParked, type ReleaseDeps } from '../parked/parked.ts';
@@ -41,6 +42,15 @@ export const JOB_OPTIONS = Object.freeze({
   keepLogs: 0,
 } satisfies JobsOptions);
 
+interface AddOptions {
+  readonly delayMs?: number;
+  /**
+   * Bytes of content that is under the platform key instead of the tenant's own. BullMQ keeps it in the job's options: older workers
+   * reject job data with an unknown field, and ignore an unknown option.
+   */
+  readonly platformKeyBytes?: number | undefined;
+}
+
 export interface JobQueue extends JobLookup {
   /** Call before `reserve` and `mark`. @throws SealdexError `QUEUE_FULL` with `retryAfterMs` if Redis is three quarters full */
   refuseWhenFull(): Promise<void>;
@@ -59,7 +69,9 @@ export interface JobQueue extends JobLookup {
    * Adds a job, to be taken after `delayMs` at the earliest. If its id is already in the queue, nothing changes and no error
    * is thrown.
    */
-  add(jobId: string, data: JobData, priority: number, delayMs?: number): Promise<void>;
+  add(jobId: string, data: JobData, priority: number, options?: AddOptions): Promise<void>;
+  /** Content that waits under the platform key instead of the tenant's own, of one tenant or of all: jobs, and bytes of ciphertext. */
+  platformContent(tenant?: string): Promise<Count>;
   /** Releases the jobs that are parked at a gate, in all queues, while `shouldContinue` returns true. Returns whether none is left. */
   release(gate: string, shouldContinue: () => Promise<boolean>): Promise<boolean>;
   /** Releases the jobs that are parked at a gate for longer than SEALDEX_PARKED_MAX_MS, which makes them dead letters. */
@@ -117,9 +129,22 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     fingerprint: async (jobId) => (await runCommand(redis.hget(keys.marker(jobId), 'fingerprint'))) ?? undefined,
     confirm: (jobId) => confirm(redis, keys, jobId),
     takeBack: (jobId, request, hasMarker) => takeBack(redis, own[request.queue].keys, jobId, request, hasMarker),
-    async add(jobId, data, priority, delay = 0) {
-      const { queue } = own[queueOf(data.kind)];
-      await runCommand(queue.add(data.kind, data, { ...JOB_OPTIONS, jobId, priority, delay, sizeLimit: SIZE_LIMIT }));
+    async add(jobId, data, priority, { delayMs: delay = 0, platformKeyBytes } = {}) {
+      const { queue, keys: queueOwn } = own[queueOf(data.kind)];
+      const mark = platformKeyBytes === undefined ? {} : { platformKeyBytes };
+      const options = { ...JOB_OPTIONS, jobId, priority, delay, sizeLimit: SIZE_LIMIT, ...mark };
+      await runCommand(queue.add(data.kind, data, options));
+      // The job is in the queue: if this fails, the next recount counts its content.
+      if (platformKeyBytes !== undefined) await countPlatformContent(redis, queueOwn, jobId).catch(() => {});
+    },
+    async platformContent(tenant) {
+      const counters = platformCounters(keys);
+      if (tenant !== undefined) return readCount(redis, counters, tenant);
+      const counts = [...(await readCounts(redis, counters)).values()];
+      return {
+        jobs: counts.reduce((sum, { jobs }) => sum + jobs, 0),
+        bytes: counts.reduce((sum, { bytes }) => sum + bytes, 0),
+      };
     },
     async release(gate, shouldContinue) {
       // Sequentially, each to its end: the gate opens when no queue has jobs left.

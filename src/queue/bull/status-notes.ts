@@ -4,7 +4,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import { isCode, type Code } from '../../runtime/errors.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import { runCommand, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
-import { BACKLOG } from '../backlog/backlog.ts';
+import { BACKLOG, BACKLOG_KEYS, backlogKeys } from '../backlog/backlog.ts';
 import { fileReason } from './failure-text.ts';
 import { queueKey } from './queue-keys.ts';
 
@@ -34,15 +34,15 @@ export interface NoteLock {
  */
 const WRITE = script({
   name: 'note',
-  keys: ['note', 'marker', 'lock', 'entry', 'backlogJobs', 'backlogBytes'],
+  keys: ['note', 'marker', 'lock', 'entry', ...BACKLOG_KEYS],
   args: ['text', 'lifeMs', 'state', 'code', 'token', 'parkedPrefix', 'jobId'],
   lua: `${BACKLOG}
     if token ~= '' and redis.call('GET', lock) ~= token then return 0 end
     local gate = string.match(redis.call('HGET', entry, 'parked') or '', '(%S+)$')
     if gate then redis.call('ZREM', parkedPrefix .. gate, jobId) end
     redis.call('SET', note, text, 'PX', lifeMs)
-    if state == 'dead' then entry_returns(backlogJobs, backlogBytes, entry) end
-    if state == 'done' or state == 'superseded' then entry_leaves(backlogJobs, backlogBytes, entry) end
+    if state == 'dead' then entry_returns(entry) end
+    if state == 'done' or state == 'superseded' then entry_leaves(entry) end
     if state == 'retrying' then return 1 end
     if redis.call('EXISTS', marker) == 1 then redis.call('HSET', marker, 'state', state, 'code', code) end
     return 1`,
@@ -65,8 +65,7 @@ export async function writeStatusNote(
     marker: keys.marker(jobId),
     lock: `${entry}:lock`,
     entry,
-    backlogJobs: keys.backlogJobs,
-    backlogBytes: keys.backlogBytes,
+    ...backlogKeys(keys),
     text: `${note.state} ${clock.now()} ${note.code ?? ''}${reason}`,
     lifeMs,
     state: note.state,

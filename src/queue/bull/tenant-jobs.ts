@@ -3,7 +3,7 @@
 import { QUEUE_NAMES, type QueueName } from '../../runtime/names.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import { queueKeys, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
-import { BACKLOG } from '../backlog/backlog.ts';
+import { BACKLOG, BACKLOG_KEYS, backlogKeys } from '../backlog/backlog.ts';
 import { queueKey } from './queue-keys.ts';
 
 /** `busy`: a worker runs the job. `gone`: the job was removed concurrently. */
@@ -75,14 +75,14 @@ const BESIDE = ['logs', 'dependencies', 'processed', 'failed', 'unsuccessful'] a
 /** `beside`: other keys of the job that BullMQ may have written. */
 const REMOVE = script({
   name: 'tenant_job_remove',
-  keys: ['entry', 'lock', 'marker', 'note', 'backlogJobs', 'backlogBytes', STALLED, ...SETS, ...LISTS, '...beside'],
+  keys: ['entry', 'lock', 'marker', 'note', ...BACKLOG_KEYS, STALLED, ...SETS, ...LISTS, '...beside'],
   args: ['jobId', 'isDry'],
   lua: `${BACKLOG}
     if redis.call('EXISTS', entry) == 0 then return 'gone' end
     if redis.call('EXISTS', lock) == 1 then return 'busy' end
     local kind = redis.call('ZSCORE', failed, jobId) and 'letter' or 'job'
     if isDry == '1' then return kind end
-    entry_leaves(backlogJobs, backlogBytes, entry)
+    entry_leaves(entry)
     local places = 0
     for _, set in ipairs({ ${SETS.join(', ')} }) do places = places + redis.call('ZREM', set, jobId) end
     if places == 0 then
@@ -110,8 +110,7 @@ export async function removeTenantJob(
     lock: `${entry}:lock`,
     marker: keys.marker(jobId),
     note: keys.note(jobId),
-    backlogJobs: keys.backlogJobs,
-    backlogBytes: keys.backlogBytes,
+    ...backlogKeys(keys),
     beside: BESIDE.map((suffix) => `${entry}:${suffix}`),
     jobId,
     isDry: isDry ? 1 : 0,

@@ -3,7 +3,7 @@
 import type { Clock } from '../../runtime/clock.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import { INTAKE_ID, isJobId } from '../../runtime/names.ts';
-import { BACKLOG } from '../backlog/backlog.ts';
+import { BACKLOG, BACKLOG_KEYS, backlogKeys } from '../backlog/backlog.ts';
 import { LEAVE, listKey, listName } from './index.ts';
 import { walkLetters, type LetterFilter } from './find.ts';
 import { failedKey, jobKey, letterQueueOf, type DeadLetter, type LetterPlace } from './letter.ts';
@@ -48,14 +48,14 @@ const CONCURRENCY = 50;
  */
 const DISCARD = script({
   name: 'letter_discard',
-  keys: ['failed', 'entry', 'list', 'lists', 'backlogJobs', 'backlogBytes', '...beside'],
+  keys: ['failed', 'entry', 'list', 'lists', ...BACKLOG_KEYS, '...beside'],
   args: ['jobId', 'since', 'name'],
   lua: `${LEAVE}${BACKLOG}
     local found = redis.call('ZSCORE', failed, jobId)
     if not found or tonumber(found) ~= tonumber(since) then return false end
     local data = field_of(entry, 'data') or ''
     leave(list, lists, jobId, since, name)
-    entry_leaves(backlogJobs, backlogBytes, entry)
+    entry_leaves(entry)
     redis.call('ZREM', failed, jobId)
     redis.call('DEL', entry, unpack(beside))
     return string.match(data, '"content":{"intake":"(%x+)"}') or ''`,
@@ -92,14 +92,12 @@ async function discardOne(deps: DiscardDeps, letter: DeadLetter): Promise<'gone'
   const { jobId, tenant, since } = letter;
   const place = letterQueueOf(deps.places, letter);
   const entry = jobKey(place, jobId);
-  const { letterLists, backlogJobs, backlogBytes } = place.keys;
   const intake = await runScript(place.redis, DISCARD, {
     failed: failedKey(place),
     entry,
     list: listKey(place, letter),
-    lists: letterLists,
-    backlogJobs,
-    backlogBytes,
+    lists: place.keys.letterLists,
+    ...backlogKeys(place.keys),
     beside: BESIDE.map((suffix) => `${entry}:${suffix}`),
     jobId,
     since,

@@ -1,6 +1,7 @@
 // Fair share: Lua functions for start-time fair queuing over tenants. A job's priority is its start in a virtual time.
 // The current virtual time is that of the job that is taken next; BullMQ takes the lowest priority first.
 import type { QueueKeys } from '../../runtime/redis.ts';
+import { BACKLOG_KEYS, backlogKeys } from '../backlog/backlog.ts';
 import { VALUES } from '../lua-values.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 
@@ -14,14 +15,13 @@ export const LAST_PRIORITY = 2 ** 21 - 1;
 export const JOBS_PER_TURN = 4;
 
 /** The keys of every script that uses FAIR_SHARE and BACKLOG; fairKeys() has their values. */
-export const FAIR_KEYS = ['prioritized', 'fairClock', 'fairTenants', 'backlogJobs', 'backlogBytes'] as const;
+export const FAIR_KEYS = ['prioritized', 'fairClock', 'fairTenants', ...BACKLOG_KEYS] as const;
 
 export const fairKeys = (keys: QueueKeys): Readonly<Record<(typeof FAIR_KEYS)[number], string>> => ({
   prioritized: queueKey(keys, 'prioritized'),
   fairClock: keys.fairClock,
   fairTenants: keys.fairTenants,
-  backlogJobs: keys.backlogJobs,
-  backlogBytes: keys.backlogBytes,
+  ...backlogKeys(keys),
 });
 
 /**
