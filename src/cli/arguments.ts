@@ -1,5 +1,4 @@
-// What operators name on the command line beside tenants and corpora: KMS keys and reasons.
-// How the text of an option is split is commander's business.
+// Checks of arguments: KMS key ARNs and reasons.
 import { REASON_CHARS } from '../runtime/names.ts';
 import { isKeyArn } from '../runtime/key-arn.ts';
 import { UsageError } from './failure.ts';
@@ -12,14 +11,14 @@ export function checkArn(text: string): string {
   );
 }
 
-/** Why the operator stops something, for who looks later. @throws UsageError */
+/** The reason of an operator stop. @throws UsageError */
 export function checkReason(text: string): string {
   const reason = text.trim();
   if (reason.length > 0 && reason.length <= REASON_CHARS) return reason;
   throw new UsageError(`--reason must be 1 to ${REASON_CHARS} characters.`);
 }
 
-/** The options that were given, without those that were not. */
+/** The options that are defined. */
 export const given = <Options extends object>(
   options: Options,
 ): { [Name in keyof Options]?: NonNullable<Options[Name]> } =>

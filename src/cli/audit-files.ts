@@ -1,11 +1,11 @@
-// The files of an audit or a trail, plain or gzip: found, and read as streams. What is in them is not known here.
+// Files of an audit log or a trail: finds them, and reads them as streams, plain or gzip.
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { FileFormatError, FileReadError } from './failure.ts';
 import { filesAt } from './files.ts';
 
-/** Each once. @throws FileUnreadable, for a folder without files too */
+/** Returns each path once. @throws FileReadError, also for a folder without files */
 export async function pathsOf(given: readonly string[]): Promise<string[]> {
   const paths = new Set<string>();
   for (const path of given) {
@@ -16,7 +16,7 @@ export async function pathsOf(given: readonly string[]): Promise<string[]> {
   return [...paths];
 }
 
-/** What the file holds, unpacked. @throws FileUnreadable; FileFaulty for a gzip file that is damaged; the signal's reason */
+/** Content of the file, unpacked. @throws FileReadError; FileFormatError for a damaged gzip file; the signal's reason */
 export async function* bytesOf(path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
   try {
     const isPacked = await isGzip(path);
@@ -43,7 +43,7 @@ function unpacked(file: NodeJS.ReadableStream): AsyncIterable<Buffer> {
   return file.pipe(gunzip);
 }
 
-/** By its first bytes, since names are changed on the way. */
+/** Checks the first bytes, since file names may have been changed. */
 async function isGzip(path: string): Promise<boolean> {
   const file = await open(path);
   try {

@@ -1,4 +1,4 @@
-// `sealdex audit reconcile`: options and help. What it does is in reconciliation.ts, which the help does not load.
+// `sealdex audit reconcile`: options and help. Its work is in reconciliation.ts, which the help does not load.
 import { Command } from 'commander';
 import { untilInterrupted } from './interrupt.ts';
 import { WIDE_REPORT } from './option-texts.ts';

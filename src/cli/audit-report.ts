@@ -1,5 +1,4 @@
-// How the comparison of audit and CloudTrail reads: for people the verdict first, then counts and short lists; for machines
-// a line for each finding.
+// Report of a reconciliation: for people the result first, then counts and short lists; for machines one line per finding.
 import type { TrailEvent } from '../audit/cloudtrail.ts';
 import { TOLERANCE_MS, type Difference } from '../audit/compare.ts';
 import type { AuditCall } from '../audit/audit-line.ts';
@@ -21,9 +20,9 @@ export interface ReconcileReport extends Reconciled {
   readonly to: number | undefined;
 }
 
-/** Of each list, for people. */
+/** Maximum entries of each list in the report for people. */
 const MOST_SHOWN = 20;
-/** CloudTrail holds what callers sent, of any length. */
+/** CloudTrail records values of callers, of any length. */
 const LONGEST_VALUE_CHARS = 300;
 
 const calls = (count: number): string => (count === 1 ? '1 call' : `${count} calls`);
@@ -99,7 +98,7 @@ function spanOf({ first, last, duplicates, outside }: Side): string[] {
   ];
 }
 
-/** What was done, and below it with which key and by whom. */
+/** Operation, then lines with key and caller. */
 type Entry = readonly string[];
 
 function notesOf(found: ReconcileReport): string[] {
@@ -132,7 +131,7 @@ function notesOf(found: ReconcileReport): string[] {
   ];
 }
 
-/** A side that begins later or ends earlier knows nothing of what the other has there. */
+/** Number of records on one side outside the time span of the other side. */
 function uncoveredIn({ onlyInAudit, onlyInTrail, audit, trail }: ReconcileReport): number {
   const isOutside = ({ first = Infinity, last = -Infinity }: Side, at: number): boolean =>
     at < first - TOLERANCE_MS || at > last + TOLERANCE_MS;
@@ -182,7 +181,7 @@ const sideOf = ({ count, first, last, duplicates, outside }: Side): object => ({
 
 const timed = <T extends { readonly at: number }>({ at, ...rest }: T): object => ({ time: isoOf(at), ...rest });
 
-/** Calls and events with their time as the audit writes it. */
+/** Prints calls and events with times in the format of the audit log. */
 export function printReportLines(found: ReconcileReport): void {
   const { tenant, agrees, matched, unansweredInTrail, underPlatformKey, files, unreadable, from, to } = found;
   for (const event of found.onlyInTrail) printJson({ kind: 'cloudtrail-only', event: timed(event) });

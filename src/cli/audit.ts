@@ -1,4 +1,4 @@
-// `sealdex audit`: what the audit of KMS calls is good for.
+// `sealdex audit`: commands for the audit log of KMS calls.
 import { Command } from 'commander';
 import { reconcileCommand } from './audit-reconcile.ts';
 

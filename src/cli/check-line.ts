@@ -1,4 +1,4 @@
-// How a checked thing is told: verdict, name, what was seen, and below it what to do.
+// Check lines: status, name and observation of a check, with the remedy below.
 import type { KeyCheck } from '../app/app.ts';
 import { hanging } from './table.ts';
 import { oneLine, printNotice, toned, type Line } from './terminal.ts';
@@ -20,7 +20,7 @@ export function checkLines({ name, status, observed, remedy }: CheckLine, width:
   return lines.map((line) => toned(line, status === 'ok' ? undefined : status));
 }
 
-/** Beside a change that was made all the same. */
+/** Prints the warnings of a check whose change was made. */
 export function printWarnings(check: KeyCheck | undefined): void {
   for (const { step, status, observed, remedy } of check?.steps ?? [])
     if (status === 'warn') printNotice(toned(`warn  ${step}: ${[observed, remedy].join(' ').trim()}`, 'warn'));

@@ -1,5 +1,5 @@
-// The command line: argv in, exit code out. Each command is a file in src/cli; none is loaded before it is needed.
-// Errors are one sentence; exit codes are those of the code table, 64 for wrong usage.
+// Command line: runs a command from argv and sets the exit code. Each command is a file in src/cli, loaded when it is needed.
+// An error is one sentence. Exit codes are those of the code table, and 64 for wrong usage.
 import { existsSync } from 'node:fs';
 import { Command, CommanderError, Help } from 'commander';
 import { failure, Interrupted, OUTPUT_FAILED, USAGE } from './failure.ts';
@@ -21,7 +21,7 @@ Settings are environment variables. REDIS_URL, SEALDEX_BUCKET and
 SEALDEX_PLATFORM_KEY_ARN are required. All settings are in docs/settings.md,
 all codes in docs/codes.md.`;
 
-/** An alias is for who has learned another word elsewhere; the help has one word for one thing. */
+/** The help omits aliases, so that it has one name for each command. */
 const help = new Help();
 
 const aliasOf = (command: Command): string => (command.alias() === undefined ? '' : `|${command.alias()}`);
@@ -124,10 +124,10 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
   }
 }
 
-/** A worker runs in them, whose jobs are nobody's command. */
+/** Commands that run a worker, whose KMS calls are not caused by the command. */
 const SERVING: ReadonlySet<string> = new Set(['worker', 'dev', 'demo']);
 
-/** What a command asks of KMS, or changes, is written down with its name; what a worker does has names of its own. */
+/** Audit context of a command: its KMS calls and changes are recorded with its name. A worker sets its own context. */
 function askerOf(program: Command, args: readonly string[]): AuditContext {
   let command = program;
   for (const word of args) {
@@ -140,7 +140,7 @@ function askerOf(program: Command, args: readonly string[]): AuditContext {
     : { command: nameOf(command).slice(program.name().length + 1) };
 }
 
-/** `sealdex list | head` closes our output, which is no fault; a full disk is one. */
+/** A closed pipe, as with `sealdex list | head`, is not an error; a full disk is one. */
 function guardOutput(): void {
   process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
     if (code === 'EPIPE') process.exit(0);
@@ -150,7 +150,7 @@ function guardOutput(): void {
   process.stderr.on('error', () => {});
 }
 
-/** For who tries things out: the settings of `sealdex dev` are a command away. */
+/** If settings are missing, prints how to get them: from the running `sealdex dev`, or by starting it. */
 function sayWhereSettingsAre(): void {
   if (host().env['SEALDEX_BUCKET'] !== undefined) return;
   if (existsSync('.sealdex/env')) printNotice('To use the settings of the running sealdex dev: source .sealdex/env');

@@ -1,4 +1,4 @@
-// `sealdex dead discard`: dead letters away for good, once somebody has said that this is what they want.
+// `sealdex dead discard`: deletes dead letters permanently, after a confirmation.
 import { Command } from 'commander';
 import type { Discarded, Operator } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -51,7 +51,7 @@ function checkChoice(jobs: readonly string[], options: Options): void {
 }
 
 async function run(operator: Operator, jobs: readonly string[], options: Options, signal: AbortSignal): Promise<void> {
-  // What dies after the question was not asked about.
+  // Jobs that become dead letters after the question are not discarded.
   const { filter, codes, total } = await selectLetters(operator, jobs, options, systemClock.now() + 1, signal);
   if (total > 0 && !options.yes && !(await isConfirmed(total, codes, signal)))
     return printNotice('No dead letters were deleted.');

@@ -1,4 +1,4 @@
-// Which dead letters a command is about: the options that list, replay and discard share, and what they mean.
+// Filter options of dead letters: shared by list, replay and discard.
 import { InvalidArgumentError, type Command } from 'commander';
 import type { LetterFilter } from '../app/app.ts';
 import { isCode, type Code } from '../runtime/errors.ts';
@@ -31,7 +31,7 @@ export function filterOf({ tenant, code, since, limit }: FilterOptions): LetterF
   };
 }
 
-/** The same options again, for a command that goes on with these letters. */
+/** The options as arguments of a further command for the same dead letters. */
 export const optionsOf = ({ tenant, code, since, limit }: FilterOptions): string[] => [
   ...(tenant === undefined ? [] : ['--tenant', tenant]),
   ...(code === undefined ? [] : ['--code', code]),
@@ -39,7 +39,7 @@ export const optionsOf = ({ tenant, code, since, limit }: FilterOptions): string
   ...(limit === undefined ? [] : ['--limit', String(limit)]),
 ];
 
-/** @throws InvalidArgumentError, which the option's name is added to */
+/** @throws InvalidArgumentError, to which commander adds the option's name */
 export function parseCode(text: string): Code {
   const code = text.toUpperCase();
   if (!isCode(code)) throw new InvalidArgumentError('Unknown code. Codes are listed in docs/codes.md.');

@@ -1,4 +1,4 @@
-// `sealdex dead replay`: dead letters back into the queue, with a bar, and a last line that says how they ended.
+// `sealdex dead replay`: returns dead letters to the queue, with a progress bar and a summary of the outcomes.
 import { Command, InvalidArgumentError } from 'commander';
 import type { Operator, Replayed } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';

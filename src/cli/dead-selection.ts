@@ -1,4 +1,4 @@
-// The dead letters that a command was given, by their ids or by a filter: how many there are before anything is done.
+// Selection of dead letters, by ids or by a filter: counts them before the command changes anything.
 import type { LetterFilter, Operator } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
 import { filterOf, type FilterOptions } from './dead-filter.ts';
@@ -23,7 +23,7 @@ export function checkSelection(jobs: readonly string[], { tenant, code, since, a
   if (isChosen && all) throw new UsageError('--all cannot be combined with job ids or filters.');
 }
 
-/** Says so when some of the jobs are no dead letters, and goes on with the others. */
+/** Prints a notice if some of the jobs are not dead letters, and continues with the others. */
 export async function selectLetters(
   operator: Operator,
   jobs: readonly string[],
@@ -51,11 +51,11 @@ interface Progressing<Result> {
   readonly total: number;
   readonly asJson: boolean;
   readonly countOf: (result: Result) => number;
-  /** Prints the last result, also of work that fails. */
+  /** Prints the last result, also if the work fails. */
   readonly summarize: (result: Result) => void;
 }
 
-/** Runs `work` on letters with a progress bar; returns its result. */
+/** Runs `work` with a progress bar, and returns its result. */
 export async function withProgress<Result>(
   { label, total, asJson, countOf, summarize }: Progressing<Result>,
   work: (onProgress: (result: Result) => void) => Promise<Result>,
@@ -81,10 +81,10 @@ export const countsOf = (codes: ReadonlyMap<string, number>): string =>
     .map(([code, count]) => `${code} ${count}`)
     .join(', ');
 
-/** Parts of a summary: those that count something. */
+/** Parts of a summary, without those whose count is 0. */
 export const parts = (...facts: (readonly [number, string])[]): string[] =>
   facts.flatMap(([count, text]) => (count > 0 ? [text] : []));
 
-/** The exit code of who was interrupted and has told what it did until then. */
+/** Exit code of an interrupted command that has printed its summary; undefined if it was not interrupted. */
 export const interruptedCode = ({ aborted, reason }: AbortSignal): number | undefined =>
   aborted && reason instanceof Interrupted ? exitCodeOf(reason) : undefined;

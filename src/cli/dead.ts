@@ -1,4 +1,4 @@
-// `sealdex dead`: the dead letters. Listing and showing them is here; replay and discard have files of their own.
+// `sealdex dead`: lists and shows dead letters. Replay and discard are in their own files.
 import { Command } from 'commander';
 import type { DeadLetter, Operator } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
@@ -88,7 +88,7 @@ async function list(operator: Operator, options: ListOptions): Promise<void> {
   printNotice(hintOf(options, left === limit, after));
 }
 
-/** The last line: how to go on from here. */
+/** The last line: the command for the next step. */
 function hintOf(options: ListOptions, isEmpty: boolean, next: string | undefined): string {
   const named = optionsOf(options);
   if (next !== undefined) return `More results: sealdex dead list ${[...named, '--after', next].join(' ')}`;

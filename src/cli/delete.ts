@@ -1,4 +1,4 @@
-// `sealdex delete`: deletions into the queue.
+// `sealdex delete`: enqueues deletions of documents.
 import { Command } from 'commander';
 import type { Producer } from '../app/app.ts';
 import { SealdexError } from '../runtime/errors.ts';

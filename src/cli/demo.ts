@@ -1,4 +1,4 @@
-// `sealdex demo`: runs the guided tour on local services and prints the claims that it proves.
+// `sealdex demo`: runs the guided tour on local services and prints its results.
 import { Command } from 'commander';
 import type { Claim, DemoScreen } from '../demo/demo.ts';
 import { loadLocalAws, NEEDS_LOCAL_PACKAGE, orUnavailable } from './dev/local-package.ts';

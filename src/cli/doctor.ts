@@ -1,4 +1,4 @@
-// `sealdex doctor`: our own installation looked at, one line for each check.
+// `sealdex doctor`: checks the installation, and prints one line for each check.
 import { Command, Option } from 'commander';
 import { commandLineEnvironment } from '../runtime/config.ts';
 import { CODES } from '../runtime/errors.ts';

@@ -1,5 +1,5 @@
-// Documents from files: one JSON document, an array of them, or NDJSON, told apart by how they begin.
-// Reads lines as they come, so that NDJSON may be of any length. What a document says is checked elsewhere.
+// Documents from files: one JSON document, an array, or NDJSON, detected by the first characters.
+// Reads NDJSON line by line, so that it may have any length.
 import { createReadStream } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
 import { addAbortSignal } from 'node:stream';
@@ -12,23 +12,23 @@ import { host } from './host.ts';
 
 export interface ParsedDocument {
   readonly file: string;
-  /** 1-based; of an array, the place of the element. */
+  /** From 1: the line, or for an array the index of the element. */
   readonly line: number;
   readonly document?: unknown;
-  /** Memory that it takes beyond what was there before, roughly; 0 for what is read whole. */
+  /** Approximate memory of this document, in characters; 0 if the whole file is in memory. */
   readonly chars: number;
-  /** Why this line is no document, as it follows on a name: `is empty`. The others go on. */
+  /** Why this line is not a document, as text after a name: `is empty`. Other lines are not affected. */
   readonly fault?: string;
-  /** What the fault is about; `document` if it is missing. */
+  /** Field of the fault; `document` if absent. */
   readonly field?: string;
 }
 
-/** A file that is one value is read whole; V8's longest string is the bound. */
+/** Maximum size of a file that is one JSON value, below V8's limit for strings. */
 const WHOLE_BYTES = 400 * 1_048_576;
 
 const STANDARD_INPUT = '-';
 
-/** Looks at all files before anything is sent. @throws FileUnreadable, UsageError */
+/** Checks all files before anything is sent. @throws FileReadError, UsageError */
 export async function checkFiles(files: readonly string[]): Promise<void> {
   if (files.filter((file) => file === STANDARD_INPUT).length > 1) {
     throw new UsageError('Use - only once: standard input can be read only once.');
@@ -43,9 +43,9 @@ export async function checkFiles(files: readonly string[]): Promise<void> {
 }
 
 /**
- * The documents of a file, `-` for standard input. First non-space `[`: an array; line 1 alone parses: NDJSON; else one
- * document.
- * @throws FileUnreadable, and the signal's reason
+ * The documents of a file, `-` for standard input. If the first non-space character is `[`, it is an array. If line 1 alone is
+ * valid JSON, it is NDJSON. Otherwise it is one document.
+ * @throws FileReadError, and the signal's reason
  */
 export async function* documentsIn(
   file: string,
@@ -60,7 +60,7 @@ export async function* documentsIn(
       yield next.value;
     }
   } catch (error) {
-    // A read that was given up fails with an error of its own.
+    // An aborted read fails with another error.
     signal.throwIfAborted();
     throw error;
   } finally {
@@ -84,7 +84,7 @@ async function* readFrom(
     else if (first.text.trimStart().startsWith('[') || 'fault' in parsed(first.text)) {
       yield* ofWhole(file, first, lines);
     } else {
-      // From here on a line is a document, and what is longer than one may be need not be held.
+      // From here on a line is a document, so longer lines need not be kept in memory.
       limit.bytes = documentBytes;
       yield* ofLines(file, first, lines, documentBytes);
     }
@@ -101,7 +101,7 @@ async function* ofLines(
 ): AsyncGenerator<ParsedDocument> {
   for (let line: Line | undefined = first; line; line = await nextFilled(rest)) {
     const at = { file, line: line.number, chars: line.text.length };
-    // A character takes at least a byte: this refuses early what the document check would refuse anyway.
+    // A character has at least one byte, so the document check would reject such a line anyway.
     const fault = line.fault ?? (line.text.length > documentBytes ? TOO_LONG : undefined);
     if (fault !== undefined) yield { ...at, fault };
     else {
@@ -117,7 +117,7 @@ async function* ofWhole(file: string, first: Line, rest: AsyncGenerator<Line>): 
   const text = 'text' in whole ? whole.text : '';
   const { value, ...bad } = 'fault' in whole ? whole : parsed(text);
   if ('fault' in bad) {
-    // That somebody meant NDJSON and its first line is broken looks like one broken document.
+    // NDJSON with an invalid first line looks like one invalid document.
     const isFirst = bad.line === 1 && text.includes('\n');
     const hint = isFirst ? '; if this is NDJSON, the first line must be a complete document' : '';
     yield { file, line: first.number + bad.line - 1, chars: 0, fault: `${bad.fault}${hint}` };
@@ -151,7 +151,7 @@ const faultOf = (path: JsonPath): Fault => {
   return { field, fault: rule };
 };
 
-/** The first key of a document that stands twice in its object: one of the two would be lost. */
+/** The first duplicate key in an object of the document: one of its two values would be lost. */
 function duplicateIn(text: string): Fault | undefined {
   for (const path of duplicateKeys(text)) return faultOf(path);
   return undefined;
@@ -168,11 +168,11 @@ function duplicatesByIndex(text: string): Map<number, Fault> {
 interface Bad {
   readonly value?: never;
   readonly fault: string;
-  /** 1-based, in the text. */
+  /** Line in the text, from 1. */
   readonly line: number;
 }
 
-/** V8's message quotes content; the place at its end does not, and is not always there. */
+/** Uses only the position of V8's error message, if there is one: the rest quotes content. */
 function parsed(text: string): { readonly value: unknown } | Bad {
   try {
     return { value: parseRaw(text) };
@@ -193,7 +193,7 @@ async function nextFilled(lines: AsyncGenerator<Line>): Promise<Line | undefined
   }
 }
 
-/** @throws FileUnreadable for an error that the file system gave */
+/** @throws FileReadError for an error of the file system */
 async function ofFile<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();

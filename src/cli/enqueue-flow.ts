@@ -1,4 +1,4 @@
-// The flow of every command that enqueues: send batch by batch, wait for outages and outcomes, report, set the exit code.
+// Flow of every command that enqueues: sends batches, waits for outages and outcomes, reports, and sets the exit code.
 import type { Command } from 'commander';
 import type { Producer } from '../app/app.ts';
 import { sleep, systemClock, type Clock } from '../runtime/clock.ts';
@@ -45,18 +45,18 @@ export const withEnqueueOptions = (command: Command, what: string, corpusHelp: s
     .option('--wait', 'wait until every job is done, parked or dead; gives up after 2 minutes without progress')
     .option('--json', 'print NDJSON: one line per job, one per finished job with --wait, and the totals');
 
-/** Result of one item: an error concerns that item, or is an outage that others meet as well. */
+/** Result of one item. An error concerns that item, or is an outage that affects all items. */
 export type SendResult = EnqueueResult | SealdexError;
 
 export interface EnqueueFlow<Item> extends ItemView<Item> {
   readonly batches: AsyncIterable<readonly Item[]> | Iterable<readonly Item[]>;
-  /** The document that an item writes, if another item of its batch may write it too: the later one has to win. */
+  /** The document that an item writes, if another item of its batch may write it too: the later one must win. */
   readonly documentOf?: (item: Item) => unknown;
-  /** Sends a batch; the results are in the order of its items. Items that met an outage are sent again. */
+  /** Sends a batch; the results are in the order of its items. Items that failed with an outage are sent again. */
   readonly send: (producer: Producer, batch: readonly Item[]) => Promise<readonly SendResult[]>;
-  /** With --wait: more jobs are not in progress before the next batch is sent. */
+  /** With --wait: maximum number of jobs in progress when the next batch is sent. */
   readonly maxWaiting: number;
-  /** Number of items, where it is known beforehand. */
+  /** Number of items, if known. */
   readonly total?: number;
 }
 
@@ -72,7 +72,7 @@ interface Run<Item> {
   isAllSent: boolean;
 }
 
-/** Outages as short as under heavy load are waited for. A job that was queued without a response is superseded. */
+/** Retries short outages, as under heavy load. A job that was queued although its response was lost is superseded. */
 const RETRY_DELAYS_MS = [500, 2000];
 
 /** Runs a command that enqueues. `prepare` checks arguments and files before any connection is opened. */
@@ -88,7 +88,7 @@ export function runEnqueue<Item>(
   });
 }
 
-/** @throws SealdexError when a whole batch met an outage; the signal's reason when not all was sent */
+/** @throws SealdexError if a whole batch failed with an outage; the signal's reason if not all items were sent */
 export async function enqueueAll<Item>(
   producer: Producer,
   flow: EnqueueFlow<Item>,
@@ -121,7 +121,7 @@ export async function enqueueAll<Item>(
   host().exitCode = exitCodeOf(report.counts, waiting, run.isAllSent);
 }
 
-/** Stops early when the jobs in progress do not move any more. */
+/** Stops early if the jobs in progress make no progress. */
 async function sendAll<Item>(run: Run<Item>): Promise<void> {
   const { flow, waiting, signal } = run;
   for await (const batch of flow.batches) {
@@ -158,7 +158,7 @@ async function sendThroughOutages<Item>(
   return results;
 }
 
-/** Sent again, it would get a higher revision than the later item for the same document and win over it. */
+/** Whether a later item has written the same document: sent again, this item would get a higher revision and win. */
 function isOvertaken<Item>(
   { documentOf }: EnqueueFlow<Item>,
   batch: readonly Item[],
@@ -175,14 +175,14 @@ function isOvertaken<Item>(
 
 const isOfItem = ({ code }: SealdexError): boolean => /^(?:DOCUMENT|FILE)_/.test(code);
 
-/** The jobs that were queued; `error` ends the command: an outage of all items, or the signal's reason if some were cut off. */
+/** Returns the queued jobs, and in `error` what ends the command: an outage of all items, or the signal's reason. */
 function reportBatch<Item>(
   { report, signal }: Run<Item>,
   batch: readonly Item[],
   results: readonly SendResult[],
 ): { readonly jobs: readonly EnqueuedJob<Item>[]; readonly error?: unknown } {
   const errors = results.filter((result) => result instanceof SealdexError);
-  // The next batch would meet the same.
+  // The next batch would fail too.
   const outage = errors.length === results.length ? errors.find((error) => !isOfItem(error)) : undefined;
   const jobs: EnqueuedJob<Item>[] = [];
   for (const [index, item] of batch.entries()) {

@@ -16,22 +16,22 @@ export interface EnqueuedJob<Item> {
 
 /** How the items of a command are shown. */
 export interface ItemView<Item> {
-  /** What a job that succeeded has done: `stored`. */
+  /** Word for a successful job: `stored`. */
   readonly done: string;
   /** Identifies an item for machines. */
   readonly factsOf: (item: Item) => object;
   /** Identifies an item for people. */
   readonly nameOf: (item: Item) => string;
-  /** A line as soon as it is known, or a row of the table at the end. */
+  /** `lines`: printed at once. `table`: printed at the end. */
   readonly failures: 'lines' | 'table';
 }
 
 export interface EnqueueReport<Item> extends Pick<WaitingDeps<EnqueuedJob<Item>>, 'onEnd' | 'onProgress' | 'onStall'> {
   readonly counts: EnqueueCounts;
   onQueued(item: Item, result: EnqueueResult): void;
-  /** `isOutage`: the command ends with this error, so that people need not read it for each item as well. */
+  /** `isOutage`: the command ends with this error, so it is not printed for each item for people. */
   onRejected(item: Item, error: SealdexError, isOutage: boolean): void;
-  /** Leaves the last state of the bar, and prints the table. */
+  /** Keeps the last state of the progress bar, and prints the table. */
   end(): void;
 }
 

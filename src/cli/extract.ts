@@ -1,5 +1,5 @@
-// `sealdex extract`: what would be stored of a file, without queue, keys or settings of an installation.
-// Reads it as a worker does, in a child process; prints nothing of the file but its record.
+// `sealdex extract`: prints the record that would be stored for a file, without queue, keys or settings of an installation.
+// Extracts in a child process, as a worker does.
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command } from 'commander';
@@ -46,7 +46,7 @@ Examples:
     .action((file: string, options: Options) => untilInterrupted((signal) => run(file, options, signal)));
 }
 
-/** What bounds the reading of a file. The rest of an installation's settings is not asked for. */
+/** Settings that limit the extraction; other settings are not needed. */
 const LIMITS = [
   'SEALDEX_FILE_BYTES',
   'SEALDEX_EXTRACT_MS',

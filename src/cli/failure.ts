@@ -1,16 +1,16 @@
-// What a command says and answers when it fails: one sentence and an exit code, never a stack.
+// Failure of a command: one sentence and an exit code, never a stack trace.
 import { CODES, SealdexError } from '../runtime/errors.ts';
 import { withMark } from '../runtime/sentences.ts';
 import { time } from './terminal.ts';
 
-/** Exit codes that the code table does not have, of sysexits.h. */
+/** Exit codes of sysexits.h that are not in the code table. */
 export const USAGE = 64;
 const FAULTY = 65;
 const UNREADABLE = 66;
 const UNAVAILABLE = 69;
 export const OUTPUT_FAILED = 74;
 
-/** Ctrl-C or SIGTERM: nothing more to say. */
+/** Ctrl-C or SIGTERM; printed without a message. */
 export class Interrupted extends Error {
   readonly signal: 'SIGINT' | 'SIGTERM';
 
@@ -22,10 +22,10 @@ export class Interrupted extends Error {
 
 export class UsageError extends Error {}
 
-/** Something on this machine that a command needs is not there; the message is one sentence. */
+/** A prerequisite of the command is missing on this machine; the message is one sentence. */
 export class MissingPrerequisiteError extends Error {}
 
-/** A file that was named and cannot be read. */
+/** A given file cannot be read. */
 export class FileReadError extends Error {
   constructor(file: string, code: string) {
     const reasons: Record<string, string> = {
@@ -39,7 +39,7 @@ export class FileReadError extends Error {
   }
 }
 
-/** A file that was named and holds something else than it should; the fault follows on its name. */
+/** A given file has unexpected content; `fault` is the text after its name. */
 export class FileFormatError extends Error {
   constructor(file: string, fault: string) {
     super(`${file} ${fault}.`);
@@ -51,7 +51,7 @@ export interface Failure {
   readonly exitCode: number;
 }
 
-/** As a shell counts a process that a signal ended. */
+/** Exit code of a shell for a process that was ended by the signal. */
 export const exitCodeOf = ({ signal }: Interrupted): number => (signal === 'SIGINT' ? 130 : 143);
 
 export function failure(error: unknown): Failure {
@@ -61,7 +61,7 @@ export function failure(error: unknown): Failure {
   if (error instanceof FileReadError) return { text: error.message, exitCode: UNREADABLE };
   if (error instanceof FileFormatError) return { text: error.message, exitCode: FAULTY };
   if (error instanceof Interrupted) return { text: '', exitCode: exitCodeOf(error) };
-  // No message: that of an unknown error quotes what it met.
+  // Without the message, which may quote content.
   return {
     text: `Unexpected error (${['INTERNAL', ...namesIn(error)].join(' ')}). Please report it.`,
     exitCode: CODES.INTERNAL.exit,
@@ -82,7 +82,7 @@ export function textOf(error: SealdexError): string {
   return withMark(sentence, mark);
 }
 
-/** Words of Node and AWS, never a message. */
+/** Error names of Node and AWS, never a message. */
 function namesIn(error: unknown): string[] {
   if (!(error instanceof Error)) return [];
   const { code } = error as { code?: unknown };

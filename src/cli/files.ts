@@ -1,24 +1,23 @@
-// The files that a command is given: folders with all that is in them, under the path as it was given.
-// Reads no file; what is in them is not known here.
+// Files given to a command: lists files and folders recursively, under the given path. Reads no file.
 import { constants } from 'node:fs';
 import { access, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { FileReadError } from './failure.ts';
 
 export interface FoundFile {
-  /** As it was given, or below the folder that was given. */
+  /** The given path, or a path below the given folder. */
   readonly path: string;
   readonly filename: string;
   readonly bytes: number;
 }
 
-/** @throws FileUnreadable for what is not there or may not be read */
+/** @throws FileReadError for a path that does not exist or cannot be read */
 export async function* filesAt(path: string): AsyncGenerator<FoundFile> {
   const facts = await ofPath(path, () => stat(path));
   if (facts.isDirectory()) {
     const entries = await ofPath(path, () => readdir(path, { withFileTypes: true }));
     const names = entries.toSorted((one, other) => (one.name < other.name ? -1 : 1));
-    // A link to a folder may lead back to where we are.
+    // A link to a folder may be a cycle.
     for (const entry of names)
       if (
         entry.isDirectory() ||

@@ -1,4 +1,4 @@
-// How gates look on a terminal: a line each with what there is to do below it, or all facts of one.
+// Gate lines: one line per gate with the actions below, or all facts of one gate.
 import type { GateFacts } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { CODES } from '../runtime/errors.ts';
@@ -11,7 +11,7 @@ export function nextProbeOf(at: number): string {
   return at <= now ? 'now' : `in ${approximateDuration(at - now)}`;
 }
 
-/** Who has to act, for people: `nobody` is a value of the JSON. */
+/** The acting side in the output for people; `nobody` is the value in JSON. */
 export const actorOf = (whoActs: GateFacts['whoActs']): string => (whoActs === 'nobody' ? 'none required' : whoActs);
 
 /** A gate that is not about to open needs action. */
@@ -35,7 +35,7 @@ function columnsOf(gates: readonly GateFacts[]): Column<GateFacts>[] {
   ];
 }
 
-/** A line for each gate, and below it, further in, when the key is deleted and what who acts would type. */
+/** A line for each gate, and indented below it the deletion date of the key and the commands of the acting side. */
 export function gateLines(gates: readonly GateFacts[], isWide: boolean): Line[] {
   const [header = '', ...lines] = tableLines(columnsOf(gates), gates, isWide);
   return [
@@ -44,7 +44,7 @@ export function gateLines(gates: readonly GateFacts[], isWide: boolean): Line[] 
   ];
 }
 
-/** Below a gate: when the key is deleted, the reason of an operator stop, and the commands of who acts. */
+/** Lines below a gate: deletion date of the key, reason of an operator stop, and commands of the acting side. */
 export function actionLines({ deletesAt, note, explanation, commands }: GateFacts, isWide: boolean): string[] {
   const sentences = [
     ...(deletesAt === undefined
@@ -59,7 +59,7 @@ export function actionLines({ deletesAt, note, explanation, commands }: GateFact
   ];
 }
 
-/** Everything that is known of one gate. */
+/** All facts of one gate. */
 export function gateFactLines(gate: GateFacts): Line[] {
   const { keyArn, tenant, state, code, since, jobs, oldest, probes, nextProbe, deletesAt, deniedBy, whoActs } = gate;
   const rows: Fact[] = [

@@ -1,4 +1,4 @@
-// Host of a command: standard streams, environment, signals and exit code of the process, or what a caller gives instead.
+// Host of a command: standard streams, environment, signals and exit code, of the process or of the caller's replacement.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Readable, Writable } from 'node:stream';
 import type { Environment } from '../runtime/config.ts';

@@ -1,4 +1,4 @@
-// `sealdex index`: documents from files into the queue.
+// `sealdex index`: enqueues documents from files.
 import { Command } from 'commander';
 import type { Producer } from '../app/app.ts';
 import { loadConfig } from '../runtime/config.ts';
@@ -56,7 +56,7 @@ Examples:
     );
 }
 
-/** Several documents at a time share round trips; bounded by their number and size. */
+/** Batches share round trips; limited by number and size of documents. */
 async function* batchesOf(
   files: readonly string[],
   documentBytes: number,

@@ -8,7 +8,7 @@ import type { OutcomeCounts, StallReason, Waiting } from './waiting.ts';
 
 export interface EnqueueCounts {
   readonly queued: number;
-  /** The item itself is at fault. */
+  /** Rejected because of the item itself. */
   readonly refused: number;
   /** Not queued for another reason. */
   readonly failed: number;
@@ -27,7 +27,7 @@ export function explainOutcome(state: 'dead' | 'parked', code: Code, reason: str
   return withMark(reasonMessage(code, reason) ?? `${sentenceOf(CODES[code].description)} ${sentenceOf(next)}`, code);
 }
 
-/** What a command prints once while it waits for jobs and none of them ends. */
+/** Message of a command that waits for jobs while none of them ends. */
 export function stallMessage({ error, code }: StallReason): string {
   if (error) return `${textOf(error)} Still waiting.`;
   if (code === undefined) return 'No job has finished for 10 seconds. Check that a worker is running: sealdex status';
@@ -35,7 +35,7 @@ export function stallMessage({ error, code }: StallReason): string {
   return `No job has finished for 10 seconds. Jobs are retrying because ${description} (${code}). ${sentenceOf(remedy)}`;
 }
 
-/** `done` is what a job that succeeded has done: `stored`. */
+/** `done` is the word for a successful job: `stored`. */
 export function summarize(
   counts: EnqueueCounts,
   waiting: Outcomes | undefined,
@@ -61,7 +61,7 @@ export function summarize(
   printNotice(`${shown.map(([count, what]) => `${count} ${what}`).join(', ')}.`);
 }
 
-/** 0: all well; 65: some were refused or are dead; 75: some are parked or did not finish. */
+/** 0: all succeeded; 65: some were rejected or are dead; 75: some are parked or did not finish. */
 export function exitCodeOf(
   { refused, failed }: EnqueueCounts,
   waiting: Outcomes | undefined,

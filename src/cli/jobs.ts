@@ -1,4 +1,4 @@
-// `sealdex jobs`: where a job is and what became of it. The list of jobs is jobs-list.ts.
+// `sealdex jobs`: shows the status of a job. The list of jobs is in jobs-list.ts.
 import { Command } from 'commander';
 import type { GateFacts } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';

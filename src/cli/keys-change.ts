@@ -1,5 +1,5 @@
-// `sealdex keys probe`, `release`, `block` and `unblock`: the same for one tenant of a KMS key or for all of them.
-// What is told of each tenant is a line; one tenant's fault leaves the others alone.
+// `sealdex keys probe`, `release`, `block` and `unblock`: for one tenant of a KMS key, or for all of them.
+// Prints one line per tenant; an error of one tenant does not stop the others.
 import { Command } from 'commander';
 import type { GateChange, Operator } from '../app/app.ts';
 import { CODES, SealdexError } from '../runtime/errors.ts';
@@ -27,7 +27,7 @@ interface Owner {
   readonly tenant: string;
   readonly error?: SealdexError;
   readonly deleted?: true;
-  /** What was done about it already. */
+  /** The change that was made. */
   readonly change?: GateChange;
 }
 
@@ -133,7 +133,7 @@ Example:
     );
 }
 
-/** Why nothing is released. */
+/** The line for a gate that was not released. */
 export function staysLine({ tenant, gate }: GateChange): string {
   if (!gate || gate.state === 'draining') return `Tenant ${tenant}: the gate is already open.`;
   const [way] = gate.commands;
@@ -141,7 +141,7 @@ export function staysLine({ tenant, gate }: GateChange): string {
   return `Tenant ${tenant}: the gate stays shut because ${CODES[gate.code].description} (${gate.code}).${hint}`;
 }
 
-/** For every gate of the key that is shut: that is known without reading the tenants' files. */
+/** Runs `each` for every shut gate of the key, without reading the tenant files. */
 async function forEachShutGate(text: string, options: Options, each: Each): Promise<void> {
   const keyArn = checkArn(text);
   const tenant = options.tenant === undefined ? undefined : checkName(options.tenant, 'tenant');
@@ -153,7 +153,7 @@ async function forEachShutGate(text: string, options: Options, each: Each): Prom
   });
 }
 
-/** For every tenant that has or had the key. */
+/** Runs `each` for every tenant that has or had the key. */
 async function forEachKeyTenant(
   text: string,
   options: Options,
@@ -171,7 +171,7 @@ async function forEachKeyTenant(
 
 interface Way {
   readonly asJson: true | undefined;
-  /** A fault of the only one is the command's. */
+  /** An error of the only tenant is the error of the command. */
   readonly isOne: boolean;
   readonly nothing: string;
 }

@@ -1,4 +1,4 @@
-// `sealdex keys check`: whether a KMS key can be attached to a tenant, step by step.
+// `sealdex keys check`: checks whether a KMS key can be attached to a tenant, and prints each step.
 import { Command, Option } from 'commander';
 import { CODES } from '../runtime/errors.ts';
 import { checkName, ORIGINS_TO_ALLOW, PLANS, type OriginToAllow, type Plan } from '../runtime/names.ts';

@@ -1,5 +1,5 @@
-// `sealdex keys policy`: what a tenant pastes into the policy of its KMS key, or the commands that make such a key.
-// Asks nobody: no settings, no AWS.
+// `sealdex keys policy`: prints the statements for a tenant's key policy, or the commands that create such a key.
+// Needs no settings, and makes no AWS calls.
 import { Command } from 'commander';
 import { checkName } from '../runtime/names.ts';
 import { documentOf } from '../policies/policy-document.ts';

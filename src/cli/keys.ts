@@ -1,5 +1,4 @@
-// `sealdex keys`: KMS keys whose gates are not open, and what an operator does about them.
-// The commands that change something are in keys-change.ts.
+// `sealdex keys`: lists and shows KMS keys whose gates are not open. The commands that change something are in keys-change.ts.
 import { Command } from 'commander';
 import type { GateFacts, Operator } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
@@ -118,7 +117,7 @@ function print(gates: readonly GateFacts[], asJson: true | undefined): void {
   }
 }
 
-/** Of those that have or had the key, the one that was asked for, or all. */
+/** Tenants that have or had the key: the given one, or all. */
 async function keyTenants(operator: Operator, keyArn: string, tenant: string | undefined): Promise<string[]> {
   const owners: string[] = [];
   for await (const each of operator.tenantsOf(keyArn))

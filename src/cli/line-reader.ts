@@ -1,23 +1,22 @@
-// A stream of bytes as lines of UTF-8 text, each checked and of bounded length.
-// Knows nothing of JSON or documents.
+// Line reader: splits a stream of bytes into lines of valid UTF-8 text with bounded length.
 
 export interface Line {
-  /** 1-based. */
+  /** From 1. */
   readonly number: number;
   readonly text: string;
-  /** Why there is no text, as it follows on a name: `is not valid UTF-8`. The lines after it are good. */
+  /** Why there is no text, as text after a name: `is not valid UTF-8`. Later lines are not affected. */
   readonly fault?: string;
 }
 
 export interface LineLimit {
-  /** May be changed between two lines. */
+  /** Maximum length of a line; may be changed between two lines. */
   bytes: number;
 }
 
 export const TOO_LONG = 'exceeds SEALDEX_DOCUMENT_BYTES';
 const NO_UTF8 = 'is not valid UTF-8';
 
-/** Lines without their ends, a byte order mark on the first one left out. No more than one line is held. */
+/** Yields lines without line ends, and without a byte order mark. Holds at most one line in memory. */
 export async function* linesOf(stream: AsyncIterable<Buffer>, limit: LineLimit): AsyncGenerator<Line> {
   let number = 1;
   let held: Buffer[] = [];
@@ -45,7 +44,7 @@ export async function* linesOf(stream: AsyncIterable<Buffer>, limit: LineLimit):
   if (bytes > 0) yield line();
 }
 
-/** Refused rather than mended: a replacement character in the place of what was meant would be stored for good. */
+/** Invalid UTF-8 is rejected: a replacement character would be stored in place of the original text. */
 function textOf(parts: readonly Buffer[], isFirst: boolean): { text: string; fault?: string } {
   try {
     return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: !isFirst }).decode(Buffer.concat(parts)) };

@@ -1,4 +1,4 @@
-// `sealdex list`: the documents of a corpus, page by page.
+// `sealdex list`: lists the documents of a corpus, page by page.
 import { Command } from 'commander';
 import type { ListedDocument } from '../app/app.ts';
 import { checkName } from '../runtime/names.ts';

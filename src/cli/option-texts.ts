@@ -19,5 +19,5 @@ export const WIDE_REPORT = 'print each finding on lines of any length';
 
 export const jsonLines = (unit: string): string => `print NDJSON, one line per ${unit}`;
 
-/** Where an example names a KMS key. */
+/** KMS key in examples. */
 export const EXAMPLE_ARN = 'arn:aws:kms:us-west-2:111122223333:key/…';

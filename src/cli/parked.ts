@@ -1,4 +1,4 @@
-// `sealdex parked list`: the jobs that wait for a KMS key, or for the operator's word.
+// `sealdex parked list`: lists the jobs that wait for a KMS key or an operator.
 import { Command } from 'commander';
 import type { ParkedJob } from '../app/app.ts';
 import { checkName } from '../runtime/names.ts';

@@ -1,4 +1,4 @@
-// `sealdex policy`: the least IAM policy of each of our own roles.
+// `sealdex policy`: prints the minimal IAM policy of each sealdex role.
 import { Argument, Command } from 'commander';
 import { rolePolicy, ROLES, type Role } from '../policies/role-policy.ts';
 import { SETTINGS } from '../runtime/settings.ts';
@@ -59,7 +59,7 @@ function print(role: Role, options: Options): void {
 
 type Named = 'SEALDEX_BUCKET' | 'SEALDEX_PLATFORM_KEY_ARN' | 'SEALDEX_PLATFORM_FORMER_KEY_ARNS' | 'SEALDEX_QUEUE';
 
-/** What the option says, or else the environment. @throws UsageError */
+/** The value of the option, or else of the environment. @throws UsageError */
 function valueOf(name: Exclude<Named, 'SEALDEX_PLATFORM_FORMER_KEY_ARNS'>, option: string, given?: string): string {
   const fromEnvironment = host().env[name] === '' ? undefined : host().env[name];
   const text = given ?? fromEnvironment ?? SETTINGS[name].byDefault;
@@ -67,7 +67,7 @@ function valueOf(name: Exclude<Named, 'SEALDEX_PLATFORM_FORMER_KEY_ARNS'>, optio
   return read(name, given === undefined ? name : option, text);
 }
 
-/** @throws UsageError that names where the text is from */
+/** @throws UsageError that names the source of the text */
 function read<N extends Named>(name: N, from: string, text: string): ReturnType<(typeof SETTINGS)[N]['read']> {
   try {
     return SETTINGS[name].read(text) as ReturnType<(typeof SETTINGS)[N]['read']>;

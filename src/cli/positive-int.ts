@@ -1,7 +1,7 @@
-// Whole numbers on the command line.
+// Positive integers on the command line.
 import { InvalidArgumentError } from 'commander';
 
-/** @throws InvalidArgumentError, which the option's name is added to */
+/** @throws InvalidArgumentError, to which commander adds the option's name */
 export function parsePositiveInt(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Expected a positive integer.');
   return Number(text);

@@ -1,11 +1,11 @@
-// What a probe is told as: what KMS said, and what happens next.
+// Probe line: the result of a probe, and the next step.
 import type { ProbeAnswer } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
 import { nextProbeOf } from './gate-lines.ts';
 
 const isShut = (gate: Gate): gate is NonNullable<Gate> => gate !== undefined && gate.state !== 'draining';
 
-/** As a shell counts what a probe has found out; 75 (again later) when it found out nothing. */
+/** Exit code of a probe: 75 (try again later) if it has no result. */
 export function exitOf({ said, isBusy, gate }: ProbeAnswer): number {
   if (said === 'ok') return 0;
   if (said !== undefined) return CODES[said].exit;

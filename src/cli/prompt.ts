@@ -1,13 +1,13 @@
-// A question on the terminal before something that cannot be taken back.
+// Prompt: asks for confirmation on the terminal before an irreversible change.
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { orAbort } from '../runtime/clock.ts';
 import { host } from './host.ts';
 
-/** Whether there is somebody to ask. */
+/** Whether the command runs on a terminal. */
 export const canAsk = (): boolean => host().stdin.isTTY === true && host().stderr.isTTY === true;
 
-/** What was typed, without white space around it; Ctrl-D is an empty answer. */
+/** Returns the typed text, trimmed; Ctrl-D returns an empty text. */
 export async function promptUser(question: string, signal: AbortSignal): Promise<string> {
   const asking = createInterface({ input: host().stdin, output: host().stderr, terminal: false });
   try {

@@ -1,4 +1,4 @@
-// `sealdex read`: one document, decrypted, to standard output.
+// `sealdex read`: decrypts one document to standard output.
 import { pipeline } from 'node:stream/promises';
 import { Command } from 'commander';
 import { checkName } from '../runtime/names.ts';

@@ -22,9 +22,9 @@ export interface ReconcileOptions {
 }
 
 const DISAGREES = 1;
-/** The worker's log may stand between the audit's own lines, which are far shorter. */
+/** Far longer than an audit line; lines of the worker's log may be among them. */
 const LONGEST_LINE_BYTES = 1_048_576;
-/** More are counted and not named. */
+/** Further lines are counted but not named. */
 const MOST_NAMED = 1000;
 
 export async function reconcileFiles(tenant: string, options: ReconcileOptions, signal: AbortSignal): Promise<void> {
@@ -47,7 +47,7 @@ export async function reconcileFiles(tenant: string, options: ReconcileOptions, 
   }
 }
 
-/** Where there are lines that cannot be read. */
+/** Calls `take` for each call in the audit files. Returns the lines that cannot be read. */
 async function eachCall(
   paths: readonly string[],
   signal: AbortSignal,
@@ -67,7 +67,7 @@ async function eachCall(
   return { count, named };
 }
 
-/** @throws FileFaulty */
+/** @throws FileFormatError */
 async function eachEvent(paths: readonly string[], signal: AbortSignal, to: Reconciliation): Promise<void> {
   for (const path of paths) {
     try {

@@ -66,7 +66,7 @@ const TENANT_COLUMNS: Column<TroubledTenant>[] = [
   { title: 'DEAD', text: ({ letters }) => String(letters) },
 ];
 
-/** What `sealdex status` prints. */
+/** Output of `sealdex status` for people. */
 export function statusLines(status: Status, isWide: boolean): Line[] {
   const { queue, index, upload, processes, keys, oldestKeyMs, kmsCalls, parkedByTenant } = status;
   const parked = parkedByTenant.reduce((sum, { jobs }) => sum + jobs, 0);
@@ -92,7 +92,7 @@ function platformKeyLines({ platformKeyContent: { jobs, bytes } }: Status): stri
   ];
 }
 
-/** What waits because no running worker takes it. */
+/** Lines about jobs that wait because no running worker takes them. */
 function workerLines({ processes, upload }: Status): Line[] {
   const workers = processes.filter(({ role }) => role === 'worker');
   if (workers.length === 0) return ['', toned('No worker is running. Start one: sealdex worker', 'warn')];
@@ -104,7 +104,7 @@ function workerLines({ processes, upload }: Status): Line[] {
   ];
 }
 
-/** Which processes have lines on their standard error that belong on the audit log. */
+/** Lines about processes that could not write to the audit log, and wrote to standard error instead. */
 function auditLines(processes: Status['processes']): Line[] {
   const failing = processes.filter(({ auditFailures }) => auditFailures > 0);
   if (failing.length === 0) return [];
@@ -114,7 +114,7 @@ function auditLines(processes: Status['processes']): Line[] {
 
 const TENANTS = 20;
 
-/** The tenants with the most parked jobs and dead letters, where there are any. */
+/** The tenants with the most parked jobs and dead letters. */
 function tenantLines({ parkedByTenant, deadByTenant }: Status, isWide: boolean): string[] {
   const dead = new Map<string, number>();
   for (const { tenant = '?', letters } of deadByTenant) dead.set(tenant, (dead.get(tenant) ?? 0) + letters);

@@ -7,9 +7,9 @@ export interface Column<Row> {
   readonly text: (row: Row) => string;
   /** The only form of the table that has the column; both have it, if not given. */
   readonly only?: 'narrow' | 'wide';
-  /** What a text loses where the table would be too wide. The wide form has the whole text. */
+  /** Where a text is cut if the table would be too wide. The wide form has the whole text. */
   readonly cut?: 'middle' | 'end';
-  /** Continues on the next lines where the table would be too wide. For the last column only. */
+  /** Continues on the next lines if the table would be too wide. For the last column only. */
   readonly wraps?: true;
   readonly alignsRight?: true;
 }
@@ -25,7 +25,7 @@ const GAP = '  ';
 const INDENT = '    ';
 /** A cut text has at least this many characters. */
 const MIN_CUT = 6;
-/** A text that wraps in less room than this is easier to read below its row. */
+/** A text that would wrap in fewer columns is easier to read below its row. */
 const MIN_WRAP = 30;
 /** How many rows share the width of their columns. */
 const CHUNK_ROWS = 500;
@@ -81,13 +81,13 @@ export function factLines(facts: readonly Fact[]): Line[] {
   return known.map(([name, value, tone]) => toned(`${name.padEnd(width)}${GAP}${value}`.trimEnd(), tone));
 }
 
-/** The text behind its prefix; what continues stands below the text. */
+/** The text after its prefix; continuation lines are aligned with the text. */
 export function hanging(prefix: string, text: string): string[] {
   const [first = '', ...rest] = broken(text, COLUMNS - prefix.length);
   return [`${prefix}${first}`, ...rest.map((part) => `${' '.repeat(prefix.length)}${part}`)];
 }
 
-/** The short names of the KMS keys of one table: as many characters of the key ids as tell the keys apart. */
+/** Short names of the KMS keys of one table: as many characters of the key ids as are needed to distinguish them. */
 export function keyNames(arns: Iterable<string>): (arn: string) => string {
   const all = [...new Set(arns)];
   const idOf = (arn: string): string => arn.slice(arn.lastIndexOf('/') + 1);
@@ -97,7 +97,7 @@ export function keyNames(arns: Iterable<string>): (arn: string) => string {
   return [...forms, inRegion].find((name) => new Set(all.map(name)).size === all.length) ?? String;
 }
 
-/** The widths at which the columns leave room for each other: the widest text is cut first. */
+/** Column widths that fit the terminal: the widest text is cut first. */
 function fit<Row>(columns: readonly Column<Row>[], widths: readonly number[]): number[] {
   const fitted = [...widths];
   const isTooWide = (): boolean => fitted.reduce((sum, width) => sum + width + GAP.length, -GAP.length) > COLUMNS;

@@ -1,4 +1,4 @@
-// Tenant stops: what an operator has stopped of a tenant, as text.
+// Tenant stops: the pause, blocked keys and deletion of a tenant, as text.
 import type { TenantFile } from '../app/app.ts';
 import { oneLine, time } from './terminal.ts';
 

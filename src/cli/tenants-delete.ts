@@ -1,4 +1,4 @@
-// `sealdex tenants delete`: a tenant and all that is of it, gone for good, once somebody has typed its name.
+// `sealdex tenants delete`: deletes a tenant and all its data permanently, after its name was typed.
 import { Command } from 'commander';
 import type { Counts, DeletionStep, DeletionResult, Operator } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -67,7 +67,7 @@ function checkChoice(tenant: string, { yes, dryRun: isDry, json: asJson }: Optio
     throw new UsageError(`Cannot ask for confirmation without a terminal. Use --yes ${tenant}.`);
 }
 
-/** Of one, and of any other number. */
+/** Singular and plural of each kind. */
 const WORDS: Readonly<Record<keyof Counts, readonly [one: string, many: string]>> = {
   jobs: ['job', 'jobs'],
   letters: ['dead letter', 'dead letters'],
@@ -142,7 +142,7 @@ function printStep(step: DeletionStep): void {
 
 const PROGRESS_INTERVAL_MS = 2000;
 
-/** A line every two seconds: how much there is, nobody knows before. */
+/** Prints a line every 2 s; not a progress bar, because the total is unknown. */
 function progressPrinter(): (removed: Counts) => void {
   let toldAt = systemClock.monotonic();
   return (removed) => {

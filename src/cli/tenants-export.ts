@@ -1,4 +1,4 @@
-// `sealdex tenants export`: all of a tenant's objects into a folder, as they are, with what is needed to decrypt them elsewhere.
+// `sealdex tenants export`: exports all encrypted objects of a tenant, with instructions to decrypt them elsewhere.
 import { Command } from 'commander';
 import type { Exported } from '../app/app.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -68,7 +68,7 @@ function summarize(exported: Exported, dir: string, asJson: true | undefined): v
     );
 }
 
-/** What this machine's files said no to. */
+/** Converts an error of the folder or of the file system to one of the command. */
 function asWriteError(error: unknown, dir: string): unknown {
   if (error instanceof SealdexError) return error.field === 'dir' ? new UsageError(error.message) : error;
   const { code, syscall } = error as NodeJS.ErrnoException;

@@ -1,4 +1,4 @@
-// `sealdex tenants set-key` and `reencrypt`: another KMS key for a tenant, and what is stored moves to it.
+// `sealdex tenants set-key` and `reencrypt`: changes the KMS key of a tenant, and re-encrypts its stored objects.
 import { Command, Option } from 'commander';
 import type { Operator } from '../app/app.ts';
 import { sleep, systemClock } from '../runtime/clock.ts';
@@ -155,7 +155,7 @@ async function reencrypt(
 const LOOK_MS = 500;
 const LINE_MS = 2000;
 
-/** Until the pass is over or stands still: what follows waits for minutes, and begins by itself. */
+/** Waits until the pass ends or stalls. The final pass starts automatically, minutes later, and is not awaited. */
 async function waitForPass(operator: Operator, tenant: string, signal: AbortSignal): Promise<void> {
   let saidAt = systemClock.monotonic();
   for (;;) {

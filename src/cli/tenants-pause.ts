@@ -1,4 +1,4 @@
-// `sealdex tenants pause` and `resume`: all of a tenant's jobs stop, and go on.
+// `sealdex tenants pause` and `resume`: parks and releases all jobs of a tenant.
 import { Command } from 'commander';
 import { checkName } from '../runtime/names.ts';
 import { checkReason } from './arguments.ts';

@@ -1,5 +1,4 @@
-// What is said of a tenant whose KMS key was changed: what the tenant cannot yet revoke, how far the move has come, what it waits
-// for, and what still needs the former key when all that is stored has moved.
+// Re-encryption lines of a tenant: what the former key can still decrypt, the progress, and what the re-encryption waits for.
 import type { Operator, ReencryptionProgress, ShownJob, TenantFile } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { PLATFORM } from '../runtime/names.ts';
@@ -8,7 +7,7 @@ import { counted, time } from './terminal.ts';
 export interface ReencryptionView {
   readonly file: TenantFile;
   readonly progress: ReencryptionProgress;
-  /** The job of the page that comes next, when it does not move by itself. */
+  /** The job of the current page, if it needs an action. */
   readonly stuck?: Pick<ShownJob, 'state' | 'code'> | undefined;
 }
 
@@ -17,7 +16,7 @@ export async function reencryptionViewOf(operator: Operator, file: TenantFile): 
   return { file, progress, stuck: await stalledPage(operator, progress) };
 }
 
-/** The page's job when it is parked or dead: it moves nothing before somebody has done something. */
+/** The job of the current page if it is parked or dead, so that the re-encryption waits for an action. */
 export async function stalledPage(
   operator: Operator,
   { state, jobId }: ReencryptionProgress,
@@ -27,7 +26,7 @@ export async function stalledPage(
   return job.state === 'parked' || job.state === 'dead' ? job : undefined;
 }
 
-/** One sentence a line; none for a tenant whose key was never changed. */
+/** One sentence per line; no lines for a tenant whose key was never changed. */
 export function reencryptionLines(moving: ReencryptionView): string[] {
   const { file, progress } = moving;
   const { state, since } = progress;
@@ -89,7 +88,7 @@ function formerOf(file: TenantFile): string {
   return file.formerKeyArns.length === 1 ? `the former key ${file.formerKeyArns[0]}` : 'the former keys';
 }
 
-/** By the last change in the tenant's history. */
+/** Whether the tenant was on the platform key before its last key change. */
 function wasPlatform({ history }: TenantFile): boolean {
   const last = history.findLast((entry) => (entry as { change?: unknown } | null)?.change === 'key');
   return (last as { from?: unknown } | undefined)?.from === PLATFORM;

@@ -1,4 +1,4 @@
-// `sealdex tenants show`: one tenant: its key, plan and gates, what waits, and what to do now.
+// `sealdex tenants show`: shows one tenant: key, plan, gates, waiting jobs, and the next action.
 import { Command } from 'commander';
 import type { GateFacts, Operator, TenantFile } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
@@ -64,7 +64,7 @@ const WHEN_SHUT: Record<TenantFile['whenKeyShut'], string> = {
   refuse: 'new content is rejected',
 };
 
-/** All that is known of a tenant, then what to do. */
+/** All facts of a tenant, then the next action. */
 export function tenantLines({ file, gates, parked, deadLetters }: TenantView): Line[] {
   const { tenant, plan, kmsKeyArn, formerKeyArns, whenKeyShut, keepOriginals, paused, blockedKeys, deleted } = file;
   const facts = factLines([

@@ -1,4 +1,4 @@
-// `sealdex tenants`: who the tenants are, and making or changing one. Stopping one is tenants-pause.ts.
+// `sealdex tenants`: lists, creates and changes tenants. Pausing one is in tenants-pause.ts.
 import { Command, Option } from 'commander';
 import type { TenantFile } from '../app/app.ts';
 import {

@@ -1,12 +1,11 @@
-// How commands print: lines, JSON and a progress bar that is drawn on terminals only.
-// Results go to standard output, everything about them to standard error.
+// Terminal output: lines, JSON, and a progress bar on terminals. Results go to standard output, notices to standard error.
 import { styleText } from 'node:util';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import { stringifyBig } from '../runtime/json.ts';
 import { approximateDuration } from '../runtime/units.ts';
 import { host, type Output } from './host.ts';
 
-/** Of what needs action. */
+/** Tone of a line that needs action. */
 export type Tone = 'warn' | 'fail';
 
 /** A line that is colored on a terminal if it has a tone. */
@@ -17,10 +16,10 @@ export const toned = (text: string, tone: Tone | undefined): Line => (tone === u
 export const printLine = (line: Line): void => write(host().stdout, line);
 export const printNotice = (line: Line): void => write(host().stderr, line);
 
-/** What is printed of a line where there are no colors. */
+/** The text of a line without colors. */
 export const textOfLine = (line: Line): string => (typeof line === 'string' ? line : line.text);
 
-/** JSON leaves DEL and the C1 controls as they are; terminals obey some of them. */
+/** Escapes DEL and the C1 controls, which JSON does not escape and terminals interpret. */
 export const jsonText = (value: unknown, indent?: number): string =>
   stringifyBig(value, indent).replaceAll(
     /(?!\n)\p{Cc}/gu,
@@ -29,10 +28,10 @@ export const jsonText = (value: unknown, indent?: number): string =>
 
 export const printJson = (value: unknown): void => printLine(jsonText(value));
 
-/** The bar that stands on the terminal's last line: whatever is printed wipes it first. */
+/** The progress bar on the terminal's last line; every printed line clears it first. */
 let standing: { clear(): void } | undefined;
 
-/** Text without what a terminal takes for commands: documents, ids and titles are whatever a tenant sent. */
+/** Text without terminal control sequences: documents, ids and titles may contain any characters. */
 export const printable = (text: string): string =>
   text.replaceAll('\r\n', '\n').replaceAll(/(?![\n\t])\p{Cc}/gu, '\uFFFD');
 
@@ -51,7 +50,7 @@ function write(stream: Output, line: Line): void {
   stream.write(`${isPlain ? text : styleText(COLORS[line.tone], text, { validateStream: false })}\n`);
 }
 
-/** Text that stays on its line, wherever it is printed. */
+/** Text without line breaks and control sequences. */
 export const oneLine = (text: string): string => printable(text.replaceAll(/\s+/g, ' '));
 
 /** `1 job`, `2 jobs`. */
@@ -60,7 +59,7 @@ export const counted = (count: number, one: string, many = `${one}s`): string =>
 /** A command that ends a text is one word, to be copied. */
 const WORDS = /( *)((?<=: )(?:aws|npm|sealdex) .*|\S+)/g;
 
-/** The lines of a text that is broken between words where it would not fit. A longer word has a line of its own. */
+/** Wraps a text between words. A word longer than the line is not broken. */
 export function broken(text: string, columns: number): string[] {
   const lines: string[] = [];
   for (const [, gap = '', word = ''] of text.matchAll(WORDS)) {
@@ -71,7 +70,7 @@ export function broken(text: string, columns: number): string[] {
   return lines;
 }
 
-/** The same as one text; what continues stands as far in as the line did. */
+/** The same as one text; continuation lines have the indentation of the line. */
 export function wrapped(line: string, columns: number): string {
   const indent = /^ */.exec(line)?.[0] ?? '';
   return broken(line, columns - indent.length)
@@ -81,14 +80,14 @@ export function wrapped(line: string, columns: number): string {
 
 export interface ProgressBar {
   update(done: number, total: number): void;
-  /** Leaves the last state standing. */
+  /** Keeps the last state on the terminal. */
   end(): void;
 }
 
 export interface ProgressBarOptions {
   readonly screen?: Pick<Output, 'isTTY' | 'columns' | 'write'>;
   readonly clock?: Clock;
-  /** What stands behind the bar; `done/total` by default. */
+  /** Text after the bar; `done/total` by default. */
   readonly countsOf?: (done: number, total: number) => string;
 }
 
@@ -141,7 +140,7 @@ export function progressBar(
   };
 }
 
-/** One line of the terminal, however narrow: a bar that wraps would not be wiped. */
+/** A bar that fits the terminal: one that wraps could not be cleared. */
 function barOf(
   label: string,
   { done, total }: { done: number; total: number },

@@ -1,10 +1,10 @@
-// The files that `sealdex upload` is given: each once, as the path is the document's id.
+// Files of `sealdex upload`: returns each file once, because its path is the id of the document.
 import { UsageError } from './failure.ts';
 import { filesAt, type FoundFile } from './files.ts';
 
 /**
- * @throws FileUnreadable for what is not there or may not be read; UsageError when two paths are one document, or when
- * there is no file at all
+ * @throws FileReadError for a path that does not exist or cannot be read; UsageError if two paths are the same document, or if
+ * there is no file
  */
 export async function filesOf(given: readonly string[]): Promise<FoundFile[]> {
   const found = new Map<string, FoundFile>();

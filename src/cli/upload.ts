@@ -1,4 +1,4 @@
-// `sealdex upload`: files into the queue, and a table of those that failed.
+// `sealdex upload`: enqueues files, and prints a table of those that failed.
 import { createReadStream } from 'node:fs';
 import { Command } from 'commander';
 import type { Producer } from '../app/app.ts';
@@ -19,7 +19,7 @@ import { progressBar } from './terminal.ts';
 import { approximateSize } from '../runtime/units.ts';
 import { filesOf } from './upload-files.ts';
 
-/** Each file holds a few buffers; more at once would only share the same network line. */
+/** Each file needs a few buffers; more concurrency would only share the same bandwidth. */
 const CONCURRENCY = 4;
 const MAX_WAITING = 1000;
 
@@ -106,9 +106,9 @@ async function send(
   signal: AbortSignal,
 ): Promise<SendResult> {
   const { path, filename, bytes } = file;
-  // The producer's message would name a field that no command has.
+  // The producer's message would name a field that the command does not have.
   if (bytes === 0) return unreadable('empty');
-  // A file that is cut off here is not queued, and nothing of it remains.
+  // An upload that is aborted here is not queued, and leaves no object.
   const body = createReadStream(path, { signal });
   body.on('data', (chunk) => uploaded.onBytes(chunk.length));
   body.pause();

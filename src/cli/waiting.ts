@@ -1,5 +1,4 @@
-// Waits for jobs to end, or to be parked, by asking for them again and again, and counts how they ended.
-// Prints nothing; who wants to see something gives functions that are told.
+// Wait for jobs: polls jobs until they have ended or are parked, and counts the outcomes. Prints nothing; callers pass callbacks.
 import { sleep, type Clock } from '../runtime/clock.ts';
 import { deadlines } from '../runtime/deadlines.ts';
 import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
@@ -9,7 +8,7 @@ export interface OutcomeCounts {
   readonly done: number;
   readonly superseded: number;
   readonly dead: number;
-  /** They wait for a KMS key or for the operator, which may take days, and go on by themselves. */
+  /** Jobs that wait for a KMS key or for an operator, which may take days. They resume automatically. */
   readonly parked: number;
 }
 
@@ -19,15 +18,15 @@ export interface WaitingDeps<Job> {
   readonly signal: AbortSignal;
   readonly onEnd: (job: Job, state: keyof OutcomeCounts, ended: JobStatus) => void;
   readonly onProgress: (ended: number, total: number) => void;
-  /** Once in each time that nothing moves: after ten seconds, or when the state of jobs cannot be asked for. */
+  /** Called once per stall: after 10 s without a finished job, or if the state of jobs cannot be read. */
   readonly onStall: (reason: StallReason) => void;
 }
 
-/** Why nothing moves, as far as it is known. */
+/** Reason of a stall, if known. */
 export interface StallReason {
   /** The state of jobs could not be read. */
   readonly error?: SealdexError;
-  /** What one of the jobs that are `retrying` waits for. */
+  /** Code of one of the jobs that are `retrying`. */
   readonly code?: Code;
 }
 
@@ -37,7 +36,7 @@ export interface Waiting<Job> {
   readonly left: number;
   add(jobs: readonly Job[]): void;
   /**
-   * Resolves with true once no more than `most` jobs are left, with false if none ended for `waitIdleMs`: jobs may wait
+   * Resolves with true once at most `most` jobs are left, with false if none ended for `waitIdleMs`: jobs may wait
    * for days, so an operator must check.
    * @throws the signal's reason
    */
@@ -48,7 +47,7 @@ export const STALL_NOTICE_MS = 10_000;
 const POLL_MS = 200;
 const POLLED_AT_ONCE = 200;
 
-/** Nothing more is to be seen of it soon. */
+/** Whether the job has ended or is parked. */
 const isOver = (state: JobState): state is keyof OutcomeCounts =>
   state === 'done' || state === 'superseded' || state === 'dead' || state === 'parked';
 
@@ -58,7 +57,7 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
   let left: Job[] = [];
   let total = 0;
 
-  /** How many have ended since the last look. An outage of Redis is waited for, like everything else. */
+  /** Number of jobs that have ended since the last poll. An outage of Redis does not end the wait. */
   const poll = async (): Promise<{ ended: number; reason: StallReason }> => {
     const asked = left.slice(0, POLLED_AT_ONCE);
     const answers = await Promise.allSettled(asked.map(({ jobId }) => status(jobId)));
@@ -77,7 +76,7 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
       outcomeCounts[state] += 1;
       onEnd(job, state, answer?.status === 'fulfilled' ? answer.value : { state });
     }
-    // Those that did not move go to the end, so that a few stuck jobs do not hide the rest.
+    // Unfinished jobs move to the end, so that a few stuck jobs do not delay the reading of the rest.
     left = [...left.slice(asked.length), ...going];
     const reason = { ...(error === undefined ? {} : { error }), ...(code === undefined ? {} : { code }) };
     return { ended: asked.length - going.length, reason };
@@ -117,7 +116,7 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
   };
 }
 
-/** @throws what will not pass */
+/** Returns an outage error, and throws any other error. */
 function passing(error: unknown): SealdexError {
   if (error instanceof SealdexError && dispositionOf(error.code).disposition === 'retry') return error;
   throw error;

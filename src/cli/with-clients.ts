@@ -1,5 +1,5 @@
-// Opens what a command works with and closes it again, however the work ends. Nothing of the house is loaded before:
-// --help and wrong usage answer at once, and without settings.
+// Clients of a command: opens them, runs the work, and closes them in any case. The modules are loaded here, so that --help and
+// usage errors are printed at once and without settings.
 import type { createReader, Operator, Producer } from '../app/app.ts';
 import { commandLineEnvironment } from '../runtime/config.ts';
 import { host } from './host.ts';
@@ -7,7 +7,7 @@ import { host } from './host.ts';
 type Reader = Awaited<ReturnType<typeof createReader>>;
 type Work<T> = (opened: T) => Promise<void>;
 
-/** A command stops at a misspelt variable, which a host application may not do. */
+/** A command rejects a misspelled variable; a host application only warns. */
 const options = () => ({ env: commandLineEnvironment(host().env), unknownVariables: 'reject' }) as const;
 
 export async function withProducer(work: Work<Producer>): Promise<void> {

@@ -1,4 +1,4 @@
-// `sealdex worker`: takes jobs until it is told to stop.
+// `sealdex worker`: runs a worker until SIGTERM or Ctrl-C.
 import { Command } from 'commander';
 import { aborted, untilInterrupted } from './interrupt.ts';
 import { printNotice } from './terminal.ts';
@@ -33,11 +33,11 @@ Example:
           if (error === signal.reason) return undefined;
           throw error;
         });
-        // Told to stop before it took a job: all that was opened is closed.
+        // Stopped during the start: everything that was opened is closed.
         if (!worker) return;
         await aborted(signal);
         const { isClean } = await worker.stop();
-        // Redis may be gone, and its client would go on waiting for it.
+        // The client would wait for an unreachable Redis, and keep the process running.
         host().exit(isClean ? 0 : 1);
       }),
     );

@@ -1,4 +1,4 @@
-// `sealdex dev key`: what the owner of a tenant's KMS key can do to it, on the running local KMS of this directory.
+// `sealdex dev key`: actions of the owner of a tenant's KMS key, on the running local KMS of this directory.
 import { Command } from 'commander';
 import { checkName } from '../../runtime/names.ts';
 import { FileFormatError, MissingPrerequisiteError, UsageError } from '../failure.ts';
@@ -17,7 +17,7 @@ interface OwnedKey {
 interface Verb {
   readonly name: string;
   readonly description: string;
-  /** Of the key, afterwards. */
+  /** What the key is or does after the call, as text: `is disabled`. */
   readonly outcome: string;
   readonly change: (key: OwnedKey) => Promise<void>;
 }
@@ -36,7 +36,7 @@ interface KeyPolicy {
   readonly Statement: readonly { readonly Sid?: string }[];
 }
 
-/** Leaves the statements of others as they are. */
+/** Changes only the statement of this command in the key policy. */
 async function changePolicy(
   { call }: OwnedKey,
   change: (others: readonly object[]) => readonly object[],

@@ -66,7 +66,7 @@ async function run(ports: DevPorts, signal: AbortSignal): Promise<void> {
       await aborted(signal);
       printNotice('\nStopping …');
     } finally {
-      // The settings lead nowhere from now on.
+      // The settings are invalid from now on.
       removeEnv();
       await worker.stop();
     }
@@ -75,7 +75,7 @@ async function run(ports: DevPorts, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** @throws MissingPrerequisiteError for a port that is taken; other errors as they are */
+/** @throws MissingPrerequisiteError for a port in use; other errors unchanged */
 function namePort(error: unknown): never {
   const { code, port } = error as { code?: unknown; port?: unknown };
   if (code !== 'EADDRINUSE') throw error;
@@ -84,7 +84,7 @@ function namePort(error: unknown): never {
   );
 }
 
-/** Two tenants to begin with: one with a KMS key of its own, one on the platform key. */
+/** Creates two tenants: one with its own KMS key, one on the platform key. */
 async function makeTenants(settings: Settings, createKey: () => string): Promise<void> {
   const { createOperator } = await import('../../app/app.ts');
   const operator = await createOperator(settings);

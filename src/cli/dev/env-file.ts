@@ -11,7 +11,7 @@ const QUOTE = "'\\''";
 export const exportLines = (settings: Settings): string[] =>
   Object.entries(settings).map(([name, value]) => `export ${name}='${String(value).replaceAll("'", QUOTE)}'`);
 
-/** For its owner's eyes only, although the credentials in it are no secret. */
+/** Readable by its owner only, although the credentials in it are not secret. */
 export function writeEnv(settings: Settings): void {
   mkdirSync(dirname(ENV), { recursive: true });
   writeFileSync(ENV, `${exportLines(settings).join('\n')}\n`, { mode: 0o600 });

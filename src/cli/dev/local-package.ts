@@ -1,20 +1,20 @@
-// The optional package @sealdex/local-aws: a checkout always has it, elsewhere it is installed beside sealdex.
+// Loader of the optional package @sealdex/local-aws: a checkout always has it, elsewhere it is installed separately.
 import type * as LocalAws from '@sealdex/local-aws';
 import { SealdexError } from '../../runtime/errors.ts';
 import { MissingPrerequisiteError } from '../failure.ts';
 
 const PACKAGE = '@sealdex/local-aws';
 
-/** For the help of the commands that need it. */
+/** Help text of the commands that need the package. */
 export const NEEDS_LOCAL_PACKAGE = `Outside a checkout, install its package first: npm install --save-dev ${PACKAGE}`;
 
-/** The package itself, and not one that it imports, whose error names the importing file. */
+/** Whether the package itself is missing; the error of a package that it imports names the importing file. */
 const isMissing = (error: unknown): boolean =>
   error instanceof Error &&
   (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' &&
   error.message.startsWith(`Cannot find package '${PACKAGE}'`);
 
-/** @throws Unavailable, which names the command that installs it */
+/** @throws MissingPrerequisiteError, which names the command that installs it */
 export async function loadLocalAws(): Promise<typeof LocalAws> {
   try {
     return await import('@sealdex/local-aws');
@@ -27,8 +27,8 @@ export async function loadLocalAws(): Promise<typeof LocalAws> {
 }
 
 /**
- * What the local services do, whose errors are plain ones with one sentence about this machine.
- * @throws Unavailable with that sentence; other errors as they are
+ * Runs work of the local services, whose plain errors have one sentence about this machine.
+ * @throws MissingPrerequisiteError with that sentence; other errors unchanged
  */
 export async function orUnavailable<T>(work: () => Promise<T>): Promise<T> {
   try {

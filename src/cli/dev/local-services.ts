@@ -1,4 +1,4 @@
-// The local services as a sealdex installation: a bucket, a platform key, an audit log, and the settings that point there.
+// Local installation: local services with a bucket, a platform key and an audit log, and the settings for them.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -13,7 +13,7 @@ export interface Services extends LocalAws {
 const LOCAL_BUCKET = 'sealdex-local';
 const PLATFORM_KEY = 'platform key';
 
-/** The settings that point the SDK's clients to these servers. */
+/** Settings that direct the SDK clients to these servers. */
 export const awsSettings = (s3: S3Server, kms: KmsServer, bucket: string, platformKeyArn: string): Settings => ({
   SEALDEX_BUCKET: bucket,
   SEALDEX_WHEN_KEY_SHUT: 'park',
@@ -30,7 +30,7 @@ export const awsSettings = (s3: S3Server, kms: KmsServer, bucket: string, platfo
 const platformKeyOf = (kms: KmsServer): string =>
   kms.keys().find((key) => key.description === PLATFORM_KEY)?.arn ?? kms.createKey({ description: PLATFORM_KEY });
 
-/** @throws Error as startLocalAws(); Unavailable if @sealdex/local-aws is not installed */
+/** @throws Error as startLocalAws(); MissingPrerequisiteError if @sealdex/local-aws is not installed */
 export async function startServices(options: LocalAwsOptions = {}): Promise<Services> {
   const { startLocalAws } = await loadLocalAws();
   const local = await startLocalAws(options);
@@ -60,7 +60,7 @@ export async function startServices(options: LocalAwsOptions = {}): Promise<Serv
   }
 }
 
-/** Not standard output, where commands print their results. */
+/** Folder of the audit log, which must not go to standard output, where commands print their results. */
 async function auditFolder(dir: string | undefined): Promise<{ path: string; remove: () => Promise<void> }> {
   if (dir !== undefined) return { path: resolve(dir), remove: async () => {} };
   const path = await mkdtemp(join(tmpdir(), 'sealdex-audit-'));

@@ -6,7 +6,7 @@ export interface DevPorts extends NonNullable<LocalAwsOptions['ports']> {
   readonly health: number;
 }
 
-/** 0 stands for any free ports. */
+/** 0 means any free ports. */
 export const portsFrom = (first: number): DevPorts =>
   first === 0 ? { health: 0 } : { redis: first, s3: first + 1, kms: first + 2, health: first + 3 };
 
