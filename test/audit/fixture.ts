@@ -46,7 +46,12 @@ export async function openFixture(): Promise<Fixture> {
   const clients: KMSClient[] = [clientOf('local')];
   const [client] = clients as [KMSClient];
 
-  async function told(operation: string, key: string, context: Partial<Context>, call: Promise<Answer>): Promise<Line> {
+  async function lineFor(
+    operation: string,
+    key: string,
+    context: Partial<Context>,
+    call: Promise<Answer>,
+  ): Promise<Line> {
     const time = new Date().toISOString();
     const ended = await call.then(
       ({ $metadata }) => ({ result: 'ok', requestId: $metadata.requestId }),
@@ -73,16 +78,16 @@ export async function openFixture(): Promise<Fixture> {
     generate(KeyId, context) {
       const EncryptionContext = { ...context };
       const command = new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256', EncryptionContext });
-      return told('GenerateDataKey', KeyId, context, client.send(command));
+      return lineFor('GenerateDataKey', KeyId, context, client.send(command));
     },
     async decrypt(KeyId, context, wrappedIn = context) {
       const CiphertextBlob = await wrapped(KeyId, wrappedIn);
       const command = new DecryptCommand({ KeyId, CiphertextBlob, EncryptionContext: { ...context } });
-      return told('Decrypt', KeyId, context, client.send(command));
+      return lineFor('Decrypt', KeyId, context, client.send(command));
     },
     encrypt(KeyId, context) {
       const command = new EncryptCommand({ KeyId, Plaintext: Buffer.alloc(32), EncryptionContext: { ...context } });
-      return told('Encrypt', KeyId, context, client.send(command));
+      return lineFor('Encrypt', KeyId, context, client.send(command));
     },
     async reEncrypt(KeyId, context) {
       const command = new ReEncryptCommand({
@@ -92,9 +97,9 @@ export async function openFixture(): Promise<Fixture> {
         SourceEncryptionContext: { ...context },
         DestinationEncryptionContext: { ...context },
       });
-      return told('ReEncrypt', KeyId, context, client.send(command));
+      return lineFor('ReEncrypt', KeyId, context, client.send(command));
     },
-    describe: (KeyId) => told('DescribeKey', KeyId, {}, client.send(new DescribeKeyCommand({ KeyId }))),
+    describe: (KeyId) => lineFor('DescribeKey', KeyId, {}, client.send(new DescribeKeyCommand({ KeyId }))),
     async [Symbol.asyncDispose]() {
       for (const each of clients) each.destroy();
       await kms.stop();
@@ -110,9 +115,9 @@ interface Answer {
 export async function reconcile(
   lines: readonly Line[],
   events: readonly object[],
-  asked: ReconcileQuery,
+  query: ReconcileQuery,
 ): Promise<Reconciled> {
-  const reconciliation = new Reconciliation(asked);
+  const reconciliation = new Reconciliation(query);
   const calls = lines
     .map((line) => readAuditLine(JSON.stringify(line)))
     .flatMap((read) => (read.kind === 'call' ? [read.call] : []));

@@ -118,8 +118,8 @@ test('a probe of a command is logged to stderr, without the command', () => {
   const args = ['--input-type=module', '-e', probing, 'stdout'];
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   expect(stdout).toBe('');
-  const told = ['audit', 'time', 'tenant', 'operation', 'result', 'process', 'activity'];
-  expect(Object.keys(JSON.parse(stderr) as object)).toEqual(told);
+  const fields = ['audit', 'time', 'tenant', 'operation', 'result', 'process', 'activity'];
+  expect(Object.keys(JSON.parse(stderr) as object)).toEqual(fields);
 });
 
 test('lines go to standard error on a full disk', () => {

@@ -235,8 +235,8 @@ describe('a different call is reported with both sides', () => {
     const other = fixture.kms.createKey();
     const line = await fixture.generate(other, { ...contextOf('globex'), more: 'x' } as never);
     const late = new Date(Date.parse(String(line['time'])) - 3_600_000).toISOString();
-    const { more: _, ...told } = { ...line, tenant: 'acme', key, time: late } as Line;
-    const { different } = await reconcile([told], trail(), acme);
+    const { more: _, ...expected } = { ...line, tenant: 'acme', key, time: late } as Line;
+    const { different } = await reconcile([expected], trail(), acme);
     expect(different[0]?.differences.map(({ what, audit, trail }) => [what, audit, trail])).toEqual([
       ['key', key, other],
       ['tenant', 'acme', 'globex'],
@@ -292,9 +292,9 @@ describe('a time range', () => {
     const [early, within, late] = [moved(-60 * MINUTE, 'a'), moved(0, 'b'), moved(60 * MINUTE, 'c')];
     // The line just inside, its event just outside.
     const edge: [Line, Line] = [moved(10 * MINUTE - 1, 'd')[0], moved(10 * MINUTE, 'd')[1]];
-    const asked = { ...acme, from: at - 10 * MINUTE, to: at + 10 * MINUTE };
+    const query = { ...acme, from: at - 10 * MINUTE, to: at + 10 * MINUTE };
     const lines = [within[0], edge[0], late[0]];
-    expect(await reconcile(lines, [early[1], within[1], edge[1]], asked)).toMatchObject({
+    expect(await reconcile(lines, [early[1], within[1], edge[1]], query)).toMatchObject({
       agrees: true,
       matched: 2,
       ...NOTHING,

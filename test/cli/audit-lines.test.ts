@@ -69,10 +69,10 @@ test('status names the process that cannot write its audit lines', async () => {
       corpus: 'docs',
       document: { type: 'core', id: 'one', document_parts: [{ text: 'One.' }] },
     });
-    const told = await eventually(
+    const report = await eventually(
       async () => /^Audit log write failures: .*$/m.exec((await scene.sealdex(['status'], { settings })).stdout)?.[0],
     );
-    expect(told).toMatch(new RegExp(`: \\d+ in (worker|producer) ${process.pid}`));
+    expect(report).toMatch(new RegExp(`: \\d+ in (worker|producer) ${process.pid}`));
   } finally {
     rmSync(auditFile, { recursive: true });
   }

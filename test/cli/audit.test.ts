@@ -77,8 +77,8 @@ describe('audit reconcile', () => {
     const { code, stdout, stderr } = await both('other.jsonl', 'trail.json');
     expect(code).toBe(1);
     expect(stderr).toBe('other.jsonl:5: cannot parse the line.\n');
-    const [verdict, , , ...report] = linesOf(stdout);
-    expect(verdict).toBe(
+    const [headline, , , ...report] = linesOf(stdout);
+    expect(headline).toBe(
       'Tenant acme: the audit log and CloudTrail differ: 1 only in CloudTrail, 1 only in the audit log, 1 different; 1 call matches.',
     );
     const timeless = report.map((line) => line.replace(/^ {2}20\S+Z /, '  TIME '));
@@ -211,10 +211,10 @@ describe('audit reconcile', () => {
   test('reads packed and split audit logs, and events in the format of lookup-events or one per line', async () => {
     file('one.jsonl.gz', gzipSync(textOf(lines.slice(0, 1))));
     file('two.jsonl', `{"level":30,"msg":"started"}\n${textOf(lines.slice(1))}`);
-    const looked = events
+    const lookupEvents = events
       .slice(0, 1)
       .map((event) => ({ EventId: event['eventID'], CloudTrailEvent: JSON.stringify(event) }));
-    file('looked.json', JSON.stringify({ Events: looked }, null, 2));
+    file('looked.json', JSON.stringify({ Events: lookupEvents }, null, 2));
     file('events.jsonl', textOf(events.slice(1)));
     const audit = ['--audit', 'one.jsonl.gz', 'two.jsonl'];
     expect(await reconcile(...audit, '--cloudtrail', 'looked.json', '--cloudtrail', 'events.jsonl')).toMatchObject({

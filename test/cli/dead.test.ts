@@ -302,7 +302,7 @@ describe('dead discard', () => {
     ['y\n', 'discarded 2', 0],
     ['n\n', 'No dead letters were deleted.', 2],
     ['\u0004', 'No dead letters were deleted.', 2],
-  ])('accepts the response %j on a terminal', async (answer, said, left) => {
+  ])('accepts the response %j on a terminal', async (answer, printed, left) => {
     await letters({}, {});
     const command = `'${process.execPath}' '${BIN}' dead discard --all`;
     const terminal = spawn('script', ['-qec', command, '/dev/null'], {
@@ -315,7 +315,7 @@ describe('dead discard', () => {
     terminal.stdin.write(answer);
     await once(terminal, 'close');
     expect(text).toContain('Permanently delete 2 dead letters (CONTENT_MISSING 2) and their content? [y/N] ');
-    expect(text).toContain(said);
+    expect(text).toContain(printed);
     expect(await bull.getFailedCount()).toBe(left);
   });
 });

@@ -1,6 +1,6 @@
 // `sealdex delete`: what is said of each id, what is refused, and that the documents are gone.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { jsonOf, linesOf, said } from './output.ts';
+import { jsonOf, linesOf, noticesOf } from './output.ts';
 import { coreOf, JOB, openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
@@ -27,7 +27,7 @@ const stored = async (...ids: string[]): Promise<void> => {
 test('--wait deletes the given documents and no others before it exits', async () => {
   await stored('a', 'b', 'kept');
   const { code, stdout, stderr } = await sealdex('delete', ['--wait', 'a', 'b', 'never was']);
-  expect({ code, said: said(stderr) }).toEqual({ code: 0, said: ['3 deleted.'] });
+  expect({ code, notices: noticesOf(stderr) }).toEqual({ code: 0, notices: ['3 deleted.'] });
   const lines = linesOf(stdout).map((line) => line.split('  '));
   expect(lines.map(([status, , id]) => [status, id])).toEqual([
     ['queued', 'a'],
@@ -52,7 +52,7 @@ test('delete works while the KMS key of the tenant is disabled', async () => {
 
 test('--json prints one line per document and outcome, then the counts', async () => {
   const { code, stdout, stderr } = await sealdex('delete', ['--json', '--wait', 'a', 'x'.repeat(10_000)]);
-  expect({ code, said: said(stderr) }).toEqual({ code: 65, said: [] });
+  expect({ code, notices: noticesOf(stderr) }).toEqual({ code: 65, notices: [] });
   const jobId = expect.stringMatching(JOB) as string;
   expect(jsonOf(stdout)).toEqual([
     { id: 'a', status: 'queued', jobId, revision: expect.any(Number) as number },

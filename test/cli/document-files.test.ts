@@ -29,7 +29,7 @@ async function read(file: string, signal = new AbortController().signal): Promis
 }
 
 /** Line and document, or line and fault. */
-const told = async (...parts: (string | Uint8Array)[]): Promise<[number, unknown][]> =>
+const parsed = async (...parts: (string | Uint8Array)[]): Promise<[number, unknown][]> =>
   (await read(fileOf(...parts))).map(({ line, document, fault }) => [line, fault ?? document]);
 
 const BOM = '\uFEFF';
@@ -128,13 +128,13 @@ describe('the beginning of a file decides how it is parsed:', () => {
     ['white space', ' \n\t\r\n', [[1, 'is empty']]],
     ['an empty array', '[ ]', [[1, 'is an empty array']]],
   ])('%s', async (_, text, found) => {
-    expect(await told(text)).toEqual(found);
+    expect(await parsed(text)).toEqual(found);
   });
 });
 
 describe('a format error has a line number and quotes no content:', () => {
   test('a bad line of NDJSON does not stop the others', async () => {
-    const found = await told('{"a":1}\n{secret}\n{"b":2}\n[secret\n{"c":3}');
+    const found = await parsed('{"a":1}\n{secret}\n{"b":2}\n[secret\n{"c":3}');
     expect(found.map(([line]) => line)).toEqual([1, 2, 3, 4, 5]);
     expect(found[1]?.[1]).toMatch(/^is not valid JSON( \(at column \d+\))?$/);
     expect(found[3]?.[1]).toMatch(/^is not valid JSON( \(at column \d+\))?$/);
@@ -142,17 +142,17 @@ describe('a format error has a line number and quotes no content:', () => {
   });
 
   test('a document with an error in its third line', async () => {
-    expect(await told('{\n"a":1\n"b":"secret"\n}')).toEqual([[3, 'is not valid JSON (at column 1)']]);
+    expect(await parsed('{\n"a":1\n"b":"secret"\n}')).toEqual([[3, 'is not valid JSON (at column 1)']]);
   });
 
   test('an array that breaks is rejected as a whole', async () => {
-    const [[line, fault] = []] = await told('[\n{"a":1},\n{"b":2}\n');
+    const [[line, fault] = []] = await parsed('[\n{"a":1},\n{"b":2}\n');
     expect(line).toBe(3);
     expect(fault).toMatch(/^is not valid JSON/);
   });
 
   test('a broken first line is reported with advice for NDJSON', async () => {
-    const found = await told('{"a":\u0001}\n{"b":2}\n');
+    const found = await parsed('{"a":\u0001}\n{"b":2}\n');
     expect(found).toHaveLength(1);
     expect(found[0]?.[1]).toMatch(
       /^is not valid JSON.*; if this is NDJSON, the first line must be a complete document$/,
@@ -168,7 +168,7 @@ describe('a format error has a line number and quotes no content:', () => {
   ];
 
   test.each(NO_UTF8)('%s is rejected in NDJSON, never replaced', async (_, bytes) => {
-    expect(await told('{"a":1}\n{"b":"', bytes, '"}\n{"c":3}\n')).toEqual([
+    expect(await parsed('{"a":1}\n{"b":"', bytes, '"}\n{"c":3}\n')).toEqual([
       [1, { a: 1 }],
       [2, 'is not valid UTF-8'],
       [3, { c: 3 }],
@@ -176,26 +176,26 @@ describe('a format error has a line number and quotes no content:', () => {
   });
 
   test.each(NO_UTF8)('%s is rejected in a document of several lines', async (_, bytes) => {
-    expect(await told('\n{\n"b":"', bytes, '"}')).toEqual([[3, 'is not valid UTF-8']]);
-    expect(await told('[{},\n"', bytes, '"]')).toEqual([[2, 'is not valid UTF-8']]);
-    expect(await told('{"b":"', bytes, '"}')).toEqual([[1, 'is not valid UTF-8']]);
+    expect(await parsed('\n{\n"b":"', bytes, '"}')).toEqual([[3, 'is not valid UTF-8']]);
+    expect(await parsed('[{},\n"', bytes, '"]')).toEqual([[2, 'is not valid UTF-8']]);
+    expect(await parsed('{"b":"', bytes, '"}')).toEqual([[1, 'is not valid UTF-8']]);
   });
 
   test('UTF-16 is rejected', async () => {
-    expect(await told(Uint8Array.of(0xff, 0xfe), Buffer.from('{"a":1}', 'utf16le'))).toEqual([
+    expect(await parsed(Uint8Array.of(0xff, 0xfe), Buffer.from('{"a":1}', 'utf16le'))).toEqual([
       [1, 'is not valid UTF-8'],
     ]);
   });
 
   test('a line longer than the document limit is rejected, and the others are read', async () => {
     const long = JSON.stringify({ text: 'x'.repeat(DOCUMENT_BYTES) });
-    expect(await told('{"a":1}\n', long, '\n{"b":2}\n', long)).toEqual([
+    expect(await parsed('{"a":1}\n', long, '\n{"b":2}\n', long)).toEqual([
       [1, { a: 1 }],
       [2, 'exceeds SEALDEX_DOCUMENT_BYTES'],
       [3, { b: 2 }],
       [4, 'exceeds SEALDEX_DOCUMENT_BYTES'],
     ]);
-    expect(await told(long, '\n{"b":2}\n')).toEqual([
+    expect(await parsed(long, '\n{"b":2}\n')).toEqual([
       [1, 'exceeds SEALDEX_DOCUMENT_BYTES'],
       [2, { b: 2 }],
     ]);
@@ -203,7 +203,7 @@ describe('a format error has a line number and quotes no content:', () => {
 
   test('a character of several bytes at the limit is counted in bytes', async () => {
     const fits = JSON.stringify('é'.repeat((DOCUMENT_BYTES - 2) / 2));
-    expect((await told(`1\n${fits}\n${fits.slice(0, -1)}é"`)).map(([, value]) => typeof value)).toEqual([
+    expect((await parsed(`1\n${fits}\n${fits.slice(0, -1)}é"`)).map(([, value]) => typeof value)).toEqual([
       'number',
       'string',
       'string',

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FILE_REASONS } from '../../src/extract/reasons.ts';
 import { makePdf } from '../../packages/extract/test/make-pdf.ts';
 import { runInProcess } from './in-process.ts';
-import { jsonOf, said, type Ended } from './output.ts';
+import { jsonOf, noticesOf, type Ended } from './output.ts';
 import { temporaryFolder, type Folder } from './temporary-folder.ts';
 import { openScene } from './fixture.ts';
 
@@ -35,7 +35,7 @@ function file(name: string, content: string | Uint8Array): string {
 describe('extract', () => {
   test('needs no settings, and prints no document path unless one is given', async () => {
     const { code, stdout, stderr } = await extract([file('note.txt', 'Some text.')]);
-    expect({ code, said: said(stderr) }).toEqual({ code: 0, said: [] });
+    expect({ code, notices: noticesOf(stderr) }).toEqual({ code: 0, notices: [] });
     const [head, ...parts] = jsonOf(stdout);
     expect(head).toMatchObject({
       tenant: '',
@@ -78,7 +78,7 @@ describe('extract', () => {
     const { code, stdout, stderr } = await extract([file(name, content)]);
     expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
     const { code: reasonCode, message } = FILE_REASONS[reason];
-    const [line = '', ...more] = said(stderr);
+    const [line = '', ...more] = noticesOf(stderr);
     expect(more).toEqual([]);
     expect(line.replace(new RegExp(` \\(${reasonCode}\\b[^)]*\\)`), '')).toBe(`sealdex: ${message}`);
     expect(line).toContain(` (${reasonCode}`);
@@ -87,7 +87,7 @@ describe('extract', () => {
   test('exits with 65 and names an unsupported file type', async () => {
     const { code, stdout, stderr } = await extract([file('image.png', PNG)]);
     expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
-    expect(said(stderr)).toEqual([
+    expect(noticesOf(stderr)).toEqual([
       'sealdex: File type image/png is not supported (FILE_UNSUPPORTED). Convert the file to a supported type.',
     ]);
   });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createReader, type RunningWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { jsonOf, linesOf, said } from './output.ts';
+import { jsonOf, linesOf, noticesOf } from './output.ts';
 import { startInProcess } from './in-process.ts';
 import { temporaryFolder, type Folder } from './temporary-folder.ts';
 import { coreOf, JOB, openScene, type Scene } from './fixture.ts';
@@ -59,7 +59,7 @@ describe('index', () => {
       file('lines.ndjson', '\uFEFF', `${coreOf('l1')}\r\n\r\n${coreOf('l2')}\r\n`),
     ];
     const { code, stdout, stderr } = await index(['--wait', ...files, '-'], coreOf('stdin'));
-    expect(said(stderr)).toEqual(['7 stored.']);
+    expect(noticesOf(stderr)).toEqual(['7 stored.']);
     expect(code).toBe(0);
     const lines = linesOf(stdout).map((line) => line.split('  '));
     expect(lines.map(([status, , place]) => [status, place])).toEqual([
@@ -106,18 +106,13 @@ describe('index reports each rejected document with its line, enqueues the other
       'bad.ndjson:3',
       'bad.ndjson:8',
     ]);
-    const told = said(stderr);
-    expect(told.pop()).toBe('3 stored, 6 refused.');
-    expect(told.map((line) => /^refused {2}bad\.ndjson:(\d+) {2}.+ \(DOCUMENT_INVALID\)\.$/.exec(line)?.[1])).toEqual([
-      '2',
-      '4',
-      '5',
-      '6',
-      '7',
-      '9',
-    ]);
-    expect(told[1]).toContain('extra is not a known field');
-    expect(told[5]).toContain('document is not valid UTF-8');
+    const reported = noticesOf(stderr);
+    expect(reported.pop()).toBe('3 stored, 6 refused.');
+    expect(
+      reported.map((line) => /^refused {2}bad\.ndjson:(\d+) {2}.+ \(DOCUMENT_INVALID\)\.$/.exec(line)?.[1]),
+    ).toEqual(['2', '4', '5', '6', '7', '9']);
+    expect(reported[1]).toContain('extra is not a known field');
+    expect(reported[5]).toContain('document is not valid UTF-8');
     expect(stdout + stderr).not.toContain('secret');
     // Node writes a lone surrogate as U+FFFD, which is valid UTF-8 and somebody's id.
     expect(await stored()).toEqual(['good1', 'good2', '\uFFFD']);
@@ -131,7 +126,7 @@ describe('index reports each rejected document with its line, enqueues the other
       file('mixed.ndjson', lines),
       file('none.json', ''),
     ]);
-    expect({ code, said: said(stderr) }).toEqual({ code: 65, said: [] });
+    expect({ code, notices: noticesOf(stderr) }).toEqual({ code: 65, notices: [] });
     const jobId = expect.stringMatching(JOB) as string;
     const refused = { status: 'refused', code: 'DOCUMENT_INVALID', message: expect.stringMatching(/\.$/) as string };
     expect(jsonOf(stdout)).toEqual([

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { deadlines } from '../../src/runtime/deadlines.ts';
-import { said } from './output.ts';
+import { noticesOf } from './output.ts';
 import { run } from './run.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -68,7 +68,7 @@ test('sealdex extract runs a reader process of the built code', async () => {
     bin,
     env: { NODE_OPTIONS: `--import ${join(folder.path, 'raise.js')}` },
   });
-  expect({ code, said: said(stderr) }).toEqual({ code: 0, said: [] });
+  expect({ code, notices: noticesOf(stderr) }).toEqual({ code: 0, notices: [] });
   expect(JSON.parse(stdout.split('\n')[0]!)).toMatchObject({
     type: 'file',
     source: { contentType: 'application/pdf' },

@@ -33,10 +33,10 @@ const becomes = (jobId: string, state: string): Promise<true> =>
   eventually(async () => (await producer.status(jobId)).state === state);
 
 /** A tenant with a KMS key of its own, which `spoil` makes unusable, and one parked job. */
-async function parkedTenant(tenant: string, spoil: (key: string) => void): Promise<{ key: string; job: string }> {
+async function parkedTenant(tenant: string, breakKey: (key: string) => void): Promise<{ key: string; job: string }> {
   const key = scene.services.kms.createKey();
   await scene.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: key });
-  spoil(key);
+  breakKey(key);
   const job = await enqueue(tenant);
   await becomes(job, 'parked');
   return { key, job };

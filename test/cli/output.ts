@@ -18,7 +18,7 @@ export function withoutStack(args: readonly string[], ended: Ended): Ended {
 export const linesOf = (text: string): string[] => (text === '' ? [] : text.replace(/\n$/, '').split('\n'));
 
 /** Lines of standard error without those that report progress, which appear on a slow machine. */
-export const said = (stderr: string): string[] =>
+export const noticesOf = (stderr: string): string[] =>
   linesOf(stderr).filter(
     (line) =>
       !/^(finished \d+\/\d+|uploaded .*|Still extracting the file\.|No job has finished for 10 seconds\..*)$/.test(

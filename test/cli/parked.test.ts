@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createProducer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { jsonOf, linesOf, said } from './output.ts';
+import { jsonOf, linesOf, noticesOf } from './output.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 import { coreOf, openScene, type Scene } from './fixture.ts';
 
@@ -43,7 +43,7 @@ test('index --wait exits with 75 when the jobs are parked, and prints that they 
   const { code, stdout, stderr } = await scene.sealdex(index, { cwd: folder.path });
   expect(code).toBe(75);
   parked = linesOf(stdout).map((line) => /j[0-9a-f]{32}/.exec(line)?.[0] ?? '');
-  const lines = said(stderr);
+  const lines = noticesOf(stderr);
   expect(lines.toSorted()).toEqual(
     [
       ...parked.map(
@@ -57,10 +57,10 @@ test('index --wait exits with 75 when the jobs are parked, and prints that they 
 
   const asJson = await scene.sealdex([...index, '--json'], { cwd: folder.path });
   expect({ code: asJson.code, stderr: asJson.stderr }).toEqual({ code: 75, stderr: '' });
-  const told = jsonOf(asJson.stdout);
-  expect(told.filter(({ state }) => state === 'parked')).toHaveLength(3);
-  expect(told.at(-1)).toMatchObject({ queued: 3, done: 0, dead: 0, parked: 3, unfinished: 0 });
-  parked.push(...told.flatMap(({ status, jobId }) => (status === 'queued' ? [String(jobId)] : [])));
+  const listed = jsonOf(asJson.stdout);
+  expect(listed.filter(({ state }) => state === 'parked')).toHaveLength(3);
+  expect(listed.at(-1)).toMatchObject({ queued: 3, done: 0, dead: 0, parked: 3, unfinished: 0 });
+  parked.push(...listed.flatMap(({ status, jobId }) => (status === 'queued' ? [String(jobId)] : [])));
 });
 
 test('parked list prints one line per job, oldest first, and stops at --limit', async () => {

@@ -129,10 +129,10 @@ describe('keys policy', () => {
   test.each([
     [['--multi-region', 'eu-central-1'], 'replicate-key', 'Created key mrk-1 in eu-central-1.'],
     [[], 'describe-key', 'Created key mrk-1 in us-west-2.'],
-  ])('--commands %j prints the created key when a later command fails', async (options, fails, told) => {
+  ])('--commands %j prints the created key when a later command fails', async (options, fails, printed) => {
     const { stdout: script } = await runInProcess([...OURS, '--commands', ...options]);
     const { stdout, stderr, status } = shell(script, { fails });
-    expect({ stdout, status, told: linesOf(stderr) }).toEqual({ stdout: '', status: 254, told: [told] });
+    expect({ stdout, status, printed: linesOf(stderr) }).toEqual({ stdout: '', status: 254, printed: [printed] });
   });
 });
 

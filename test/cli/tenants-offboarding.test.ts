@@ -85,9 +85,10 @@ test('tenants export prints the number of jobs and objects that it does not incl
   await scene.operator.pauseTenant('slow', 'a test');
   await scene.sealdex(['index', '--tenant', 'slow', '--corpus', 'docs', '-'], { input: coreOf('a') });
   const { code, stdout } = await scene.sealdex(['tenants', 'export', 'slow', join(folder, 'slow')]);
-  expect({ code, told: linesOf(stdout).at(-1) }).toEqual({
+  expect({ code, lastLine: linesOf(stdout).at(-1) }).toEqual({
     code: 0,
-    told: 'Not exported (still in the queue): 1 job, 0 dead letters, 0 objects in intake. Run the command again when the jobs are done.',
+    lastLine:
+      'Not exported (still in the queue): 1 job, 0 dead letters, 0 objects in intake. Run the command again when the jobs are done.',
   });
   const asJson = await scene.sealdex(['tenants', 'export', 'slow', join(folder, 'slow'), '--json']);
   expect(jsonOf(asJson.stdout)).toMatchObject([{ waiting: { jobs: 1, letters: 0, intake: 0 } }]);

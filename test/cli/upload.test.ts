@@ -8,7 +8,7 @@ import { FILE_REASONS, unsupported } from '../../src/extract/reasons.ts';
 import { withMark } from '../../src/runtime/sentences.ts';
 import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
-import { jsonOf, linesOf, said, type Ended } from './output.ts';
+import { jsonOf, linesOf, noticesOf, type Ended } from './output.ts';
 import { startInProcess } from './in-process.ts';
 import { temporaryFolder, type Folder } from './temporary-folder.ts';
 import { JOB, openScene, type Scene } from './fixture.ts';
@@ -59,7 +59,7 @@ const headOf = (id: string) => reader.metadata({ tenant: 'acme', corpus, id });
 
 /** The rows under FILE, STATE and REASON, and what stands below them. */
 function tableOf(stderr: string): { rows: string[][]; rest: string[] } {
-  const lines = said(stderr);
+  const lines = noticesOf(stderr);
   const from = lines.findIndex((line) => /^FILE +STATE +REASON$/.test(line));
   // A reason continues on the lines below it.
   const text = lines.slice(from + 1, -1).join('\n');
@@ -76,7 +76,7 @@ describe('upload', () => {
     file('letters/deep/two.md', '# Two\n\nThe second letter.');
     file('parking.pdf', PDF);
     const { code, stdout, stderr } = await upload('--wait', 'letters', 'parking.pdf');
-    expect(said(stderr).at(-1)).toBe('3 stored.');
+    expect(noticesOf(stderr).at(-1)).toBe('3 stored.');
     expect(code).toBe(0);
     const lines = linesOf(stdout).map((line) => line.split('  '));
     for (const [status, job] of lines) expect([status, job]).toEqual(['queued', expect.stringMatching(JOB)]);
@@ -148,7 +148,7 @@ describe('files that cannot be read do not stop the others:', () => {
   test('--json prints JSON lines, and the counts are the last line', async () => {
     const paths = mixed();
     const { code, stdout, stderr } = await upload('--json', '--wait', ...paths);
-    expect({ code, said: said(stderr) }).toEqual({ code: 65, said: [] });
+    expect({ code, notices: noticesOf(stderr) }).toEqual({ code: 65, notices: [] });
     const lines = jsonOf(stdout);
     expect(lines.pop()).toEqual({
       queued: 3,
@@ -191,7 +191,7 @@ describe('Ctrl-C', () => {
     const { code, stdout, stderr } = await uploading.ended;
     faults.clear();
     expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
-    expect(said(stderr)).toContain('Stopped. 6 of 6 files were not uploaded.');
+    expect(noticesOf(stderr)).toContain('Stopped. 6 of 6 files were not uploaded.');
     const { upload: queue } = await scene.operator.status();
     expect([queue.waiting, queue.active, queue.delayed]).toEqual([0, 0, 0]);
   });

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadConfig } from '../../src/runtime/config.ts';
 import { createStore } from '../../src/store/s3/s3-store.ts';
 import { eventually } from '../support/eventually.ts';
-import { jsonOf, linesOf, said } from './output.ts';
+import { jsonOf, linesOf, noticesOf } from './output.ts';
 import { isAlive, start, type Running } from './run.ts';
 import { temporaryFolder, type Folder } from './temporary-folder.ts';
 import { startInProcess, type InProcess } from './in-process.ts';
@@ -58,7 +58,7 @@ test('--wait reports a dead job with its code and remedy, and exits with 65', as
   const { code, stdout, stderr } = await running.ended;
   expect(code).toBe(65);
   expect(linesOf(stdout)).toHaveLength(2);
-  expect(said(stderr)).toEqual([
+  expect(noticesOf(stderr)).toEqual([
     `dead  ${jobId}  docs.ndjson:2  The job's content is missing from intake storage (CONTENT_MISSING). Submit the document again.`,
     '1 stored, 1 dead.',
   ]);
@@ -75,7 +75,7 @@ test('--wait --json prints one line per outcome', async () => {
   await loseContentOf(jobId);
   await scene.startWorker();
   const { code, stdout, stderr } = await running.ended;
-  expect({ code, said: said(stderr) }).toEqual({ code: 65, said: [] });
+  expect({ code, notices: noticesOf(stderr) }).toEqual({ code: 65, notices: [] });
   const lines = jsonOf(stdout);
   expect(lines).toHaveLength(5);
   expect(lines).toContainEqual({ file: 'docs.ndjson', line: 1, jobId, state: 'dead', code: 'CONTENT_MISSING' });
@@ -99,7 +99,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)('%s ends the wait with exit code 75; t
   running.child.kill(signal);
   const { code, stderr } = await running.ended;
   expect(code).toBe(75);
-  expect(said(stderr)).toEqual(['0 stored, 2 unfinished (still in the queue; see sealdex status).']);
+  expect(noticesOf(stderr)).toEqual(['0 stored, 2 unfinished (still in the queue; see sealdex status).']);
   expect(isAlive(running.pid)).toBe(false);
   expect((await scene.operator.status()).index).toMatchObject({ waiting: 2 });
   await scene.startWorker();

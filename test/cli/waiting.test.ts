@@ -19,20 +19,20 @@ const jobsOf = (count: number): Sent[] => Array.from({ length: count }, (_, at) 
 function waitingFor(status: (jobId: string) => Promise<JobStatus>) {
   const clock = new FakeClock();
   const controller = new AbortController();
-  const told: string[] = [];
-  let asked = 0;
+  const events: string[] = [];
+  let requests = 0;
   const waiting = createWaiting<Sent>({
     clock,
     signal: controller.signal,
     status: (jobId) => {
-      asked += 1;
+      requests += 1;
       return status(jobId);
     },
-    onEnd: ({ line }, state, { code }) => told.push(`${line} ${state} ${code ?? '-'}`),
-    onProgress: (ended, total) => told.push(`${ended}/${total}`),
-    onStall: ({ error, code }) => told.push(`still ${error?.code ?? code ?? '-'}`),
+    onEnd: ({ line }, state, { code }) => events.push(`${line} ${state} ${code ?? '-'}`),
+    onProgress: (ended, total) => events.push(`${ended}/${total}`),
+    onStall: ({ error, code }) => events.push(`still ${error?.code ?? code ?? '-'}`),
   });
-  return { waiting, clock, controller, told, asked: () => asked };
+  return { waiting, clock, controller, events, requests: () => requests };
 }
 
 test('the wait ends when all jobs have finished or are parked, and counts the outcomes', async () => {
@@ -42,37 +42,37 @@ test('the wait ends when all jobs have finished or are parked, and counts the ou
     j2: { state: 'dead', code: 'CONTENT_MISSING' },
     j3: { state: 'parked', code: 'KEY_DISABLED', since: 1 },
   };
-  const { waiting, clock, told } = waitingFor(async (jobId) => ends[jobId] ?? { state: 'unknown' });
+  const { waiting, clock, events } = waitingFor(async (jobId) => ends[jobId] ?? { state: 'unknown' });
   waiting.add(jobsOf(4));
   expect((await pass(clock, waiting.until(0))).value).toBe(true);
   expect(waiting.outcomeCounts).toEqual({ done: 1, superseded: 1, dead: 1, parked: 1 });
   expect(waiting.left).toBe(0);
-  expect(told).toEqual(['1 done -', '2 superseded -', '3 dead CONTENT_MISSING', '4 parked KEY_DISABLED', '4/4']);
+  expect(events).toEqual(['1 done -', '2 superseded -', '3 dead CONTENT_MISSING', '4 parked KEY_DISABLED', '4/4']);
 });
 
 test.each(['queued', 'active', 'retrying', 'unknown'] as const)(
   'a %s job is waited for two minutes, and reported once after ten seconds',
   async (state) => {
-    const { waiting, clock, told } = waitingFor(async (jobId) => ({ state: jobId === 'j0' ? 'done' : state }));
+    const { waiting, clock, events } = waitingFor(async (jobId) => ({ state: jobId === 'j0' ? 'done' : state }));
     waiting.add(jobsOf(2));
     const { value, ms } = await pass(clock, waiting.until(0));
     expect(value).toBe(false);
     expect(waiting.left).toBe(1);
     expect(ms).toBeGreaterThanOrEqual(deadlines.waitIdleMs);
     expect(ms).toBeLessThan(deadlines.waitIdleMs + 1000);
-    expect(told.filter((line) => line.startsWith('still'))).toEqual(['still -']);
-    expect(told.indexOf('still -')).toBeGreaterThan(STALL_NOTICE_MS / 200 / 2);
+    expect(events.filter((line) => line.startsWith('still'))).toEqual(['still -']);
+    expect(events.indexOf('still -')).toBeGreaterThan(STALL_NOTICE_MS / 200 / 2);
     expect(clock.pending).toBe(0);
   },
 );
 
 test('the stall notice has the code of a retrying job', async () => {
-  const { waiting, clock, told } = waitingFor(async (jobId) =>
+  const { waiting, clock, events } = waitingFor(async (jobId) =>
     jobId === 'j0' ? { state: 'queued' } : { state: 'retrying', code: 'TENANT_SLOTS_FULL', since: 1 },
   );
   waiting.add(jobsOf(2));
   await pass(clock, waiting.until(0));
-  expect(told.filter((line) => line.startsWith('still'))).toEqual(['still TENANT_SLOTS_FULL']);
+  expect(events.filter((line) => line.startsWith('still'))).toEqual(['still TENANT_SLOTS_FULL']);
 });
 
 test('the stall message explains the code and the remedy, and without a code suggests to check for a worker', () => {
@@ -101,14 +101,14 @@ test('the wait continues as long as jobs finish within the limit', async () => {
 test('an outage of Redis is reported once and waited for', async () => {
   const isBack = (clock: FakeClock): boolean => clock.monotonic() > 31_000;
   const scene: { clock?: FakeClock } = {};
-  const { waiting, clock, told } = waitingFor(async () => {
+  const { waiting, clock, events } = waitingFor(async () => {
     if (scene.clock && isBack(scene.clock)) return { state: 'done' };
     throw new SealdexError('REDIS_FAILED');
   });
   scene.clock = clock;
   waiting.add(jobsOf(2));
   expect((await pass(clock, waiting.until(0))).value).toBe(true);
-  expect(told.filter((line) => line.startsWith('still'))).toEqual(['still REDIS_FAILED']);
+  expect(events.filter((line) => line.startsWith('still'))).toEqual(['still REDIS_FAILED']);
   expect(waiting.outcomeCounts.done).toBe(2);
 });
 
@@ -130,13 +130,13 @@ test('a permanent error ends the wait', async () => {
 });
 
 test('stuck jobs do not hide finished ones, and each poll reads at most 200 jobs', async () => {
-  const { waiting, clock, told } = waitingFor(async (jobId) => ({
+  const { waiting, clock, events } = waitingFor(async (jobId) => ({
     state: Number(jobId.slice(1)) < 400 ? 'queued' : 'done',
   }));
   waiting.add(jobsOf(600));
   expect((await pass(clock, waiting.until(0))).value).toBe(false);
   expect(waiting.outcomeCounts.done).toBe(200);
-  const steps = told.flatMap((line) => (/^\d+\/600$/.test(line) ? [Number(line.split('/')[0])] : []));
+  const steps = events.flatMap((line) => (/^\d+\/600$/.test(line) ? [Number(line.split('/')[0])] : []));
   for (const [at, step] of steps.entries()) expect(step - (steps[at - 1] ?? 0)).toBeLessThanOrEqual(200);
 });
 
@@ -151,9 +151,9 @@ test('the wait can end when a given number of jobs is left', async () => {
 });
 
 test('the wait sends no request if there are no jobs', async () => {
-  const { waiting, asked } = waitingFor(async () => ({ state: 'queued' }));
+  const { waiting, requests } = waitingFor(async () => ({ state: 'queued' }));
   expect(await waiting.until(0)).toBe(true);
-  expect(asked()).toBe(0);
+  expect(requests()).toBe(0);
 });
 
 test('the abort signal ends the wait at once, and no timer remains', async () => {

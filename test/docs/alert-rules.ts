@@ -13,7 +13,7 @@ export interface Rule {
 export const rulesOf = (): Rule[] =>
   (parse(fileOf('docs/alerts.yml')) as { groups: { rules: Rule[] }[] }).groups.flatMap(({ rules }) => rules);
 
-export interface Asked {
+export interface MetricQuery {
   readonly metric: string;
   /** A matcher for each alternative of a pattern; `isWanted` is false of what is left out. */
   readonly matchers: readonly { readonly label: string; readonly value: string; readonly isWanted: boolean }[];
@@ -22,7 +22,7 @@ export interface Asked {
 const METRIC = /\b(sealdex_[a-z_]+)(?:\{([^}]*)\})?/g;
 const MATCHER = /([a-z_]+)\s*(=~|!~|!=|=)\s*"([^"]*)"/g;
 
-export const askedIn = (expr: string): Asked[] =>
+export const queriesIn = (expr: string): MetricQuery[] =>
   [...expr.matchAll(METRIC)].map(([, metric = '', selector = '']) => ({
     metric,
     matchers: [...selector.matchAll(MATCHER)].flatMap(([, label = '', operator = '', values = '']) =>

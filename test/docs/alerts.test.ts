@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CODES } from '../../src/runtime/errors.ts';
 import { METRICS } from '../../src/runtime/metrics.ts';
-import { askedIn, groupedIn, rulesOf, type Rule } from './alert-rules.ts';
+import { queriesIn, groupedIn, rulesOf, type Rule } from './alert-rules.ts';
 import { anchorsOf, linksOf, ROOT } from './pages.ts';
 
 const RULES = rulesOf();
@@ -25,13 +25,13 @@ function isValue(metric: string, label: string, value: string): boolean {
 }
 
 function faultsOf({ expr, annotations }: Pick<Rule, 'expr' | 'annotations'>): string[] {
-  const asked = askedIn(expr);
-  const known = new Set([...SCRAPED, ...asked.flatMap(({ metric }) => rowOf(metric)?.labels ?? [])]);
+  const queries = queriesIn(expr);
+  const known = new Set([...SCRAPED, ...queries.flatMap(({ metric }) => rowOf(metric)?.labels ?? [])]);
   const used = Object.values(annotations).flatMap((text) => [...text.matchAll(/\$labels\.(\w+)/g)]);
   return [
-    ...(asked.length === 0 ? ['no metric of ours'] : []),
-    ...asked.flatMap(({ metric }) => (rowOf(metric) ? [] : [metric])),
-    ...asked.flatMap(({ metric, matchers }) =>
+    ...(queries.length === 0 ? ['no metric of ours'] : []),
+    ...queries.flatMap(({ metric }) => (rowOf(metric) ? [] : [metric])),
+    ...queries.flatMap(({ metric, matchers }) =>
       matchers.flatMap(({ label, value }) => {
         const row = rowOf(metric);
         if (!row) return [];
@@ -39,7 +39,7 @@ function faultsOf({ expr, annotations }: Pick<Rule, 'expr' | 'annotations'>): st
         return isValue(metric, label, value) ? [] : [`${metric}{${label}="${value}"}`];
       }),
     ),
-    ...(asked.every(({ metric }) => rowOf(metric)) ? groupedIn(expr).filter((label) => !known.has(label)) : []),
+    ...(queries.every(({ metric }) => rowOf(metric)) ? groupedIn(expr).filter((label) => !known.has(label)) : []),
     ...used.flatMap(([, label = '']) => (groupedIn(expr).includes(label) ? [] : [`$labels.${label}`])),
     ...rateFaults(expr),
   ];
@@ -97,7 +97,7 @@ test('the alert for a scheduled key deletion pages at once', () => {
 });
 
 test('every code that pauses a worker or keeps a gate shut for long has an alert', () => {
-  const matchers = RULES.flatMap(({ expr }) => askedIn(expr).flatMap((asked) => asked.matchers));
+  const matchers = RULES.flatMap(({ expr }) => queriesIn(expr).flatMap((query) => query.matchers));
   const watched = new Set(matchers.filter(({ isWanted }) => isWanted).map(({ value }) => value));
   const codes = Object.entries(CODES).filter(
     ([, { disposition }]) => disposition === 'park' || disposition === 'pause',

@@ -39,14 +39,14 @@ function packageAt(name: string, entries: readonly ('src/cli/cli.ts' | 'dist/cli
       join(root, entry),
       `export const main = async (argv) => {
         const { pid, execArgv, env } = process;
-        const told = { entry: '${entry}', args: argv.slice(2), cwd: process.cwd(), pid, execArgv, arenas: env.MALLOC_ARENA_MAX, hasChannel: process.connected };
+        const started = { entry: '${entry}', args: argv.slice(2), cwd: process.cwd(), pid, execArgv, arenas: env.MALLOC_ARENA_MAX, hasChannel: process.connected };
         process.exitCode = 3;
-        if (argv.includes('--until-told')) {
+        if (argv.includes('--until-signaled')) {
           const waiting = setInterval(() => {}, 1000);
-          process.once('SIGTERM', () => { console.log('told'); clearInterval(waiting); });
+          process.once('SIGTERM', () => { console.log('signaled'); clearInterval(waiting); });
         }
         // Last: whoever reads it may signal at once.
-        console.log(JSON.stringify(told));
+        console.log(JSON.stringify(started));
       };`,
     );
   }
@@ -183,7 +183,7 @@ test('a shell can execute the command directly, with the Node of the PATH', () =
 describe('a worker restarts itself with the flags that limit its memory', () => {
   const SMALL_HEAP = '--max-semi-space-size=2';
 
-  interface Told {
+  interface Started {
     readonly pid: number;
     readonly args: readonly string[];
     readonly execArgv: readonly string[];
@@ -192,8 +192,8 @@ describe('a worker restarts itself with the flags that limit its memory', () => 
 
   interface Watched {
     readonly child: ChildProcess;
-    /** What the command line told when it started. */
-    readonly told: Promise<Told>;
+    /** Output of the command line at its start. */
+    readonly started: Promise<Started>;
     readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; output: string }>;
   }
 
@@ -213,54 +213,54 @@ describe('a worker restarts itself with the flags that limit its memory', () => 
       signal: signal as NodeJS.Signals | null,
       output,
     }));
-    const told = eventually(() => output.includes('\n') && (JSON.parse(output.split('\n')[0] ?? '') as Told));
-    return { child, told, ended };
+    const started = eventually(() => output.includes('\n') && (JSON.parse(output.split('\n')[0] ?? '') as Started));
+    return { child, started, ended };
   }
 
-  const flagsOf = ({ execArgv }: Told): string[] => execArgv.filter((flag) => flag === SMALL_HEAP);
+  const flagsOf = ({ execArgv }: Started): string[] => execArgv.filter((flag) => flag === SMALL_HEAP);
 
   test('once, under the same process id, with its arguments, flags and exit code', async () => {
-    const { child, told, ended } = watch(['worker', 'a b', '--', '"c"']);
-    expect(await told).toMatchObject({ pid: child.pid, args: ['worker', 'a b', '--', '"c"'], arenas: '2' });
-    expect((await told).execArgv).toEqual([SMALL_HEAP, '--no-deprecation']);
+    const { child, started, ended } = watch(['worker', 'a b', '--', '"c"']);
+    expect(await started).toMatchObject({ pid: child.pid, args: ['worker', 'a b', '--', '"c"'], arenas: '2' });
+    expect((await started).execArgv).toEqual([SMALL_HEAP, '--no-deprecation']);
     expect(await ended).toMatchObject({ code: 3, signal: null });
     expect((await ended).output.trim().split('\n')).toHaveLength(1);
   });
 
   test('and receives signals as before', async () => {
-    const first = watch(['worker', '--until-told']);
-    await first.told;
+    const first = watch(['worker', '--until-signaled']);
+    await first.started;
     first.child.kill('SIGTERM');
     expect(await first.ended).toMatchObject({
       code: 3,
       signal: null,
-      output: expect.stringMatching(/\ntold\n$/) as string,
+      output: expect.stringMatching(/\nsignaled\n$/) as string,
     });
-    const second = watch(['worker', '--until-told']);
-    await second.told;
+    const second = watch(['worker', '--until-signaled']);
+    await second.started;
     second.child.kill('SIGKILL');
     expect(await second.ended).toMatchObject({ code: null, signal: 'SIGKILL' });
   });
 
   test('but not if the number of arenas is set', async () => {
-    const { told, ended } = watch(['worker'], { MALLOC_ARENA_MAX: '8' });
-    expect(await told).toMatchObject({ arenas: '8' });
-    expect(flagsOf(await told)).toEqual([]);
+    const { started, ended } = watch(['worker'], { MALLOC_ARENA_MAX: '8' });
+    expect(await started).toMatchObject({ arenas: '8' });
+    expect(flagsOf(await started)).toEqual([]);
     expect((await ended).code).toBe(3);
   });
 
   test('but not if its parent has a channel to it, which would be lost', async () => {
-    const { told, ended } = watch(['worker'], {}, true);
-    expect(flagsOf(await told)).toEqual([]);
-    expect(await told).not.toHaveProperty('arenas');
-    expect(await told).toMatchObject({ hasChannel: true });
+    const { started, ended } = watch(['worker'], {}, true);
+    expect(flagsOf(await started)).toEqual([]);
+    expect(await started).not.toHaveProperty('arenas');
+    expect(await started).toMatchObject({ hasChannel: true });
     expect((await ended).code).toBe(3);
   });
 
   test.each([['index'], ['--help'], ['status', 'worker']])('and no other command does: %s %s', async (...args) => {
-    const { told, ended } = watch(args.filter((arg) => arg !== undefined));
-    expect(flagsOf(await told)).toEqual([]);
-    expect(await told).not.toHaveProperty('arenas');
+    const { started, ended } = watch(args.filter((arg) => arg !== undefined));
+    expect(flagsOf(await started)).toEqual([]);
+    expect(await started).not.toHaveProperty('arenas');
     await ended;
   });
 });

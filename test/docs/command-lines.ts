@@ -39,9 +39,9 @@ export async function faultOf(makeProgram: () => Promise<Command>, line: string)
   } catch (error) {
     return `sealdex ${line}: ${(error as Error).message}`;
   }
-  const asked = await makeProgram();
-  silence(asked);
-  const ended = await asked.parseAsync([...path, '--help'], { from: 'user' }).then(
+  const helpProgram = await makeProgram();
+  silence(helpProgram);
+  const ended = await helpProgram.parseAsync([...path, '--help'], { from: 'user' }).then(
     () => 'it ran',
     (error: CommanderError) => error.code,
   );

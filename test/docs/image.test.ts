@@ -139,9 +139,9 @@ describe('the Dockerfile', () => {
   });
 
   test('declares arguments of settings only', () => {
-    const asked = [...textOf('Dockerfile').matchAll(/process\.env\.(\w+)/g)].map(([, name = '']) => name);
-    expect(asked.length).toBeGreaterThan(2);
-    expect(asked.filter((name) => !isKnown(name))).toEqual([]);
+    const used = [...textOf('Dockerfile').matchAll(/process\.env\.(\w+)/g)].map(([, name = '']) => name);
+    expect(used.length).toBeGreaterThan(2);
+    expect(used.filter((name) => !isKnown(name))).toEqual([]);
   });
 
   test('runs no install script, and installs from the lock file', () => {
@@ -301,8 +301,8 @@ describe('docker-compose.yml', () => {
       aws: { condition: 'service_healthy' },
     });
     for (const [name, { healthcheck, build }] of services) {
-      const tells = healthcheck !== undefined || wordsOf(stageOf(build?.target), 'HEALTHCHECK').length === 1;
-      expect({ name, tells }).toEqual({ name, tells: true });
+      const hasCheck = healthcheck !== undefined || wordsOf(stageOf(build?.target), 'HEALTHCHECK').length === 1;
+      expect({ name, hasCheck }).toEqual({ name, hasCheck: true });
     }
   });
 

@@ -48,10 +48,10 @@ describe('a document with a far larger record', () => {
 
   it('is not assembled before exactly its bytes are available', async () => {
     const document = parseDocument(core, WIDE);
-    const asked: number[] = [];
-    const makeRoom = async (bytes: number): Promise<void> => void asked.push(bytes);
+    const requested: number[] = [];
+    const makeRoom = async (bytes: number): Promise<void> => void requested.push(bytes);
     const { length } = await writeRecord({ ...PLACE, document }, WIDE, { makeRoom });
-    expect(asked).toEqual([length]);
+    expect(requested).toEqual([length]);
     const refuse = (): Promise<never> => Promise.reject(new Error('no room'));
     await expect(writeRecord({ ...PLACE, document }, WIDE, { makeRoom: refuse })).rejects.toThrow('no room');
   });
@@ -139,19 +139,19 @@ describe('long work', () => {
 
   it('stops at the next piece even if no time has passed', async () => {
     const controller = new AbortController();
-    let looks = 0;
+    let checks = 0;
     const clock: Clock = {
       now: () => 0,
       after: () => ({ cancel() {} }),
       monotonic() {
-        looks += 1;
-        if (looks === 50) controller.abort(new Error('told at look 50'));
+        checks += 1;
+        if (checks === 50) controller.abort(new Error('told at look 50'));
         return 0;
       },
     };
     await expect(writeRecord({ ...PLACE, document }, WIDE, { signal: controller.signal, clock })).rejects.toThrow(
       'look 50',
     );
-    expect(looks).toBe(50);
+    expect(checks).toBe(50);
   });
 });

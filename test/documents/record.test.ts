@@ -203,8 +203,8 @@ describe('the record of a file', () => {
     };
     const bytes = await writeRecord({ ...PLACE, document }, WIDE);
     const { head, items } = await read(bytes);
-    const says = { type: 'file', id: 'a.txt', title: 'A title', metadata: { pages: 1 }, source };
-    expect(head).toStrictEqual({ v: 1, ...PLACE, ...says, parts: 2, tables: 0, images: 0 });
+    const described = { type: 'file', id: 'a.txt', title: 'A title', metadata: { pages: 1 }, source };
+    expect(head).toStrictEqual({ v: 1, ...PLACE, ...described, parts: 2, tables: 0, images: 0 });
     expect(items.map((item) => 'text' in item && item.text)).toEqual(['One', 'First. Second.']);
   });
 });

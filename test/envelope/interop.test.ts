@@ -99,7 +99,7 @@ describe.each(CONTEXTS)('a message with %s', (_, context) => {
     for (const length of [0, 1, 7, 8, 16, 20]) {
       const plaintext = noise(length);
       const theirs = await officialMessage(plaintext, 8, context);
-      const ours = encryptMessage(key, plaintext, { frameBytes: 8 });
+      const message = encryptMessage(key, plaintext, { frameBytes: 8 });
       const written = (message: Buffer): Buffer =>
         referenceMessage(
           planOf(plaintext, 8, {
@@ -109,7 +109,7 @@ describe.each(CONTEXTS)('a message with %s', (_, context) => {
           }),
         );
       expect(theirs).toEqual(written(theirs));
-      expect(ours).toEqual(written(ours));
+      expect(message).toEqual(written(message));
     }
   });
 });

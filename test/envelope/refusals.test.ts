@@ -145,12 +145,12 @@ const BY_FRAMES: readonly (readonly [string, Refusal, Buffer, number])[] = [
 
 describe('a message is rejected', () => {
   it.each(BEFORE_UNWRAP)('for %s (%s), without a call of unwrap', async (_, reason, message) => {
-    let asked = 0;
+    let calls = 0;
     await expectRefusal(message, reason, () => {
-      asked += 1;
+      calls += 1;
       return keyOf();
     });
-    expect(asked).toBe(0);
+    expect(calls).toBe(0);
   });
 
   it.each(BY_HEADER)('for %s (%s)', async (_, reason, message) => {
@@ -193,12 +193,12 @@ describe('a message is rejected', () => {
 describe('unwrap', () => {
   it('is called once per message, with the full header and before any frame is opened', async () => {
     const broken = Buffer.from(good).fill(0, HEADER_BYTES);
-    const asked: string[] = [];
+    const calls: string[] = [];
     await expectRefusal(broken, 'sequence', async (header) => {
-      asked.push(header.arn);
+      calls.push(header.arn);
       return Promise.resolve(keyOf());
     });
-    expect(asked).toEqual([ARN, ARN]);
+    expect(calls).toEqual([ARN, ARN]);
   });
 
   const fault = new SealdexError('KEY_DENIED', undefined, { reason: 'AccessDeniedException' });

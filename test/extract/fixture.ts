@@ -21,7 +21,7 @@ export function openPool(options: Partial<ExtractPoolOptions> = {}): ExtractPool
 }
 
 /** Has the extractor do what the words say, and answers what it tells. */
-export async function told(pool: ExtractPool, words: string, signal?: AbortSignal): Promise<unknown> {
+export async function runHook(pool: ExtractPool, words: string, signal?: AbortSignal): Promise<unknown> {
   const { bytes } = await pool.extract(file(words), PLACE, signal);
   return JSON.parse(bytes.toString());
 }

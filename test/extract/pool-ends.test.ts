@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { childEntry, isAlive, openPool, processorMs, told } from './fixture.ts';
+import { childEntry, isAlive, openPool, processorMs, runHook } from './fixture.ts';
 
 const MIB = 1_048_576;
 
@@ -20,9 +20,9 @@ describe('the end of a child', () => {
   it('comes with its time limit, and the next file gets a fresh one', async () => {
     const clock = new FakeClock();
     await using pool = openPool({ clock, extractMs: 300 });
-    const pid = (await told(pool, 'pid')) as number;
+    const pid = (await runHook(pool, 'pid')) as number;
     let isOver = false;
-    const looping = failureOf(told(pool, 'loop')).finally(() => (isOver = true));
+    const looping = failureOf(runHook(pool, 'loop')).finally(() => (isOver = true));
     let used = processorMs(pid);
     // Time passes as the child computes, so that the load of the machine does not matter.
     await eventually(() => {
@@ -34,16 +34,16 @@ describe('the end of a child', () => {
     });
     expect(await looping).toMatchObject({ code: 'FILE_TOO_COMPLEX', reason: 'time' });
     expect(isAlive(pid)).toBe(false);
-    expect(await told(pool, 'pid')).not.toBe(pid);
+    expect(await runHook(pool, 'pid')).not.toBe(pid);
     expect(pool.stats()).toMatchObject({ startedTotal: 2, killedTotal: 1 });
   });
 
   it('does not come while other processes use the CPU, and is not blamed on the file when it comes at last', async () => {
     const clock = new FakeClock();
     await using pool = openPool({ clock, extractMs: 30_000 });
-    const pid = (await told(pool, 'pid')) as number;
+    const pid = (await runHook(pool, 'pid')) as number;
     let isOver = false;
-    const looping = failureOf(told(pool, 'loop')).finally(() => (isOver = true));
+    const looping = failureOf(runHook(pool, 'loop')).finally(() => (isOver = true));
     await eventually(() => isBusy(pid));
     // 1.5 s of 30: it was not let run.
     clock.advance(30_000);
@@ -59,9 +59,9 @@ describe('the end of a child', () => {
   it('comes when it waits forever, regardless of its CPU time', async () => {
     const clock = new FakeClock();
     await using pool = openPool({ clock, extractMs: 30_000 });
-    await told(pool, 'pid');
+    await runHook(pool, 'pid');
     let isOver = false;
-    const waiting = failureOf(told(pool, 'wait')).finally(() => (isOver = true));
+    const waiting = failureOf(runHook(pool, 'wait')).finally(() => (isOver = true));
     await eventually(() => {
       clock.advance(7500);
       return isOver;
@@ -79,8 +79,8 @@ describe('the end of a child', () => {
       const pid = Number(line.toString());
       await eventually(() => isBusy(pid));
       process.kill(-owner.pid!, 'SIGTERM');
-      const [heard] = (await once(owner.stdout, 'data')) as [Buffer];
-      expect(heard.toString()).toBe('heard\n');
+      const [output] = (await once(owner.stdout, 'data')) as [Buffer];
+      expect(output.toString()).toBe('heard\n');
       const before = processorMs(pid);
       await eventually(() => processorMs(pid) > before + 200);
     } finally {
@@ -90,8 +90,8 @@ describe('the end of a child', () => {
 
   it('comes when it uses memory outside of its heap', async () => {
     await using pool = openPool();
-    const pid = await told(pool, 'pid');
-    await expect(told(pool, 'buffers')).rejects.toMatchObject({ code: 'FILE_TOO_COMPLEX', reason: 'memory' });
+    const pid = await runHook(pool, 'pid');
+    await expect(runHook(pool, 'buffers')).rejects.toMatchObject({ code: 'FILE_TOO_COMPLEX', reason: 'memory' });
     expect(isAlive(pid)).toBe(false);
     expect(pool.stats().killedTotal).toBe(1);
   });
@@ -99,31 +99,31 @@ describe('the end of a child', () => {
   it('comes when its heap is full', async () => {
     // Far below the limit from outside.
     await using pool = openPool({ heapBytes: 64 * MIB });
-    await expect(told(pool, 'heap')).rejects.toMatchObject({ code: 'FILE_TOO_COMPLEX', reason: 'memory' });
+    await expect(runHook(pool, 'heap')).rejects.toMatchObject({ code: 'FILE_TOO_COMPLEX', reason: 'memory' });
     expect(pool.stats().killedTotal).toBe(0);
-    expect(await told(pool, 'print')).toBe('printed');
+    expect(await runHook(pool, 'print')).toBe('printed');
   });
 
   it('caused from outside is not blamed on the file', async () => {
     await using pool = openPool();
-    const pid = (await told(pool, 'pid')) as number;
-    const looping = failureOf(told(pool, 'loop'));
+    const pid = (await runHook(pool, 'pid')) as number;
+    const looping = failureOf(runHook(pool, 'loop'));
     await eventually(() => isBusy(pid));
     process.kill(pid, 'SIGKILL');
     expect(await looping).toMatchObject({ code: 'INTERNAL', reason: 'ExtractorDied' });
-    expect(await told(pool, 'print')).toBe('printed');
+    expect(await runHook(pool, 'print')).toBe('printed');
   });
 
   it('comes with an abort, which rejects with the reason of the signal', async () => {
     await using pool = openPool();
-    const pid = (await told(pool, 'pid')) as number;
+    const pid = (await runHook(pool, 'pid')) as number;
     const controller = new AbortController();
-    const looping = failureOf(told(pool, 'loop', controller.signal));
+    const looping = failureOf(runHook(pool, 'loop', controller.signal));
     await eventually(() => isBusy(pid));
     controller.abort(new Error('changed our mind'));
     expect(await looping).toMatchObject({ message: 'changed our mind' });
     expect(isAlive(pid)).toBe(false);
-    await expect(told(pool, 'pid', controller.signal)).rejects.toThrow('changed our mind');
+    await expect(runHook(pool, 'pid', controller.signal)).rejects.toThrow('changed our mind');
     expect(pool.stats()).toMatchObject({ busy: 0, idle: 0, waiting: 0, startedTotal: 1 });
   });
 
@@ -131,28 +131,28 @@ describe('the end of a child', () => {
     await using pool = openPool();
     const controller = new AbortController();
     const first = new AbortController();
-    const looping = failureOf(told(pool, 'loop', first.signal));
-    const waiting = failureOf(told(pool, 'pid', controller.signal));
+    const looping = failureOf(runHook(pool, 'loop', first.signal));
+    const waiting = failureOf(runHook(pool, 'pid', controller.signal));
     await eventually(() => pool.stats().waiting === 1);
     controller.abort(new Error('second'));
     expect(await waiting).toMatchObject({ message: 'second' });
     expect(pool.stats()).toMatchObject({ busy: 1, waiting: 0 });
     first.abort(new Error('first'));
     expect(await looping).toMatchObject({ message: 'first' });
-    expect(await told(pool, 'print')).toBe('printed');
+    expect(await runHook(pool, 'print')).toBe('printed');
   });
 
   it('comes with stop(), in any state and twice', async () => {
     const never = openPool();
     await never.stop();
     const stopped = { code: 'INTERNAL', reason: 'ExtractPoolStopped' };
-    await expect(told(never, 'pid')).rejects.toMatchObject(stopped);
+    await expect(runHook(never, 'pid')).rejects.toMatchObject(stopped);
 
     const pool = openPool({ size: 2 });
-    const pids = await Promise.all([told(pool, 'pid'), told(pool, 'pid')]);
-    const looping = failureOf(told(pool, 'loop'));
-    const starting = failureOf(told(pool, 'wait'));
-    const waiting = failureOf(told(pool, 'pid'));
+    const pids = await Promise.all([runHook(pool, 'pid'), runHook(pool, 'pid')]);
+    const looping = failureOf(runHook(pool, 'loop'));
+    const starting = failureOf(runHook(pool, 'wait'));
+    const waiting = failureOf(runHook(pool, 'pid'));
     await Promise.all([pool.stop(), pool.stop()]);
     expect(await Promise.all([looping, starting, waiting])).toMatchObject([stopped, stopped, stopped]);
     expect(pids.filter(isAlive)).toEqual([]);
@@ -162,7 +162,7 @@ describe('the end of a child', () => {
 
   it('comes with stop() during its start', async () => {
     const pool = openPool();
-    const starting = failureOf(told(pool, 'pid'));
+    const starting = failureOf(runHook(pool, 'pid'));
     await pool.stop();
     expect(await starting).toMatchObject({ reason: 'ExtractPoolStopped' });
     expect(pool.residentBytes()).toBe(0);
@@ -186,8 +186,8 @@ describe('a worker without file descriptors', () => {
   it('tries the file again later, and continues', async () => {
     const command = ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, childEntry('crowded')];
     const crowded = spawn('/bin/sh', command, { stdio: ['ignore', 'pipe', 'inherit'] });
-    const told = await Array.fromAsync(crowded.stdout as AsyncIterable<Buffer>);
-    expect(Buffer.concat(told).toString()).toBe('INTERNAL ExtractorDied\n"printed"\n');
+    const lines = await Array.fromAsync(crowded.stdout as AsyncIterable<Buffer>);
+    expect(Buffer.concat(lines).toString()).toBe('INTERNAL ExtractorDied\n"printed"\n');
   });
 });
 
@@ -208,7 +208,7 @@ describe('the sandbox of a child', () => {
         write,
         read,
         ...walls
-      } = (await told(pool, `reach ${(server.address() as AddressInfo).port}`)) as Record<string, string>;
+      } = (await runHook(pool, `reach ${(server.address() as AddressInfo).port}`)) as Record<string, string>;
       expect(new Set(Object.values(walls))).toEqual(new Set([wall]));
       expect(Object.keys(walls)).toHaveLength(7);
       expect([another, write, read]).toEqual(Array.from({ length: 3 }, () => 'ERR_ACCESS_DENIED'));

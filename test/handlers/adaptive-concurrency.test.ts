@@ -9,10 +9,10 @@ function after(concurrency: AdaptiveConcurrency, busy: { share: number }, ended:
   return concurrency.limit;
 }
 
-function open(): { concurrency: AdaptiveConcurrency; busy: { share: number; asked: number } } {
-  const busy = { share: 0, asked: 0 };
+function open(): { concurrency: AdaptiveConcurrency; busy: { share: number; reads: number } } {
+  const busy = { share: 0, reads: 0 };
   const concurrency = new AdaptiveConcurrency(() => {
-    busy.asked += 1;
+    busy.reads += 1;
     return busy.share;
   });
   return { concurrency, busy };
@@ -41,7 +41,7 @@ test('idle time does not count', () => {
   const { concurrency, busy } = open();
   after(concurrency, busy, 15, 0.1);
   concurrency.begin();
-  expect(busy.asked).toBe(1);
+  expect(busy.reads).toBe(1);
   expect(after(concurrency, busy, 15, 0.1)).toBe(2);
   expect(after(concurrency, busy, 1, 0.1)).toBe(3);
 });

@@ -14,14 +14,14 @@ function open() {
       () => (state = 'goes on'),
       (error: unknown) => (state = String(error)),
     );
-    const look = async (): Promise<string> => {
+    const stateNow = async (): Promise<string> => {
       await new Promise((resolve) => {
         setImmediate(resolve);
       });
       return state;
     };
-    await look();
-    return look;
+    await stateNow();
+    return stateNow;
   }
   return { clock, backgroundGate, stopping, waits };
 }
@@ -35,11 +35,11 @@ test('a background job continues at once without foreground jobs', async () => {
 test('a background job continues after the last foreground job', async () => {
   const { backgroundGate, waits, clock } = open();
   const [one, other] = [backgroundGate.enterForeground(), backgroundGate.enterForeground()];
-  const look = await waits();
+  const stateNow = await waits();
   one();
-  expect(await look()).toBe('waits');
+  expect(await stateNow()).toBe('waits');
   other();
-  expect(await look()).toBe('goes on');
+  expect(await stateNow()).toBe('goes on');
   expect(clock.pending).toBe(0);
   backgroundGate.enterForeground();
   expect(await (await waits())()).toBe('waits');
@@ -48,19 +48,19 @@ test('a background job continues after the last foreground job', async () => {
 test('a background job continues after 50 ms of foreground jobs', async () => {
   const { backgroundGate, waits, clock } = open();
   backgroundGate.enterForeground();
-  const look = await waits();
+  const stateNow = await waits();
   clock.advance(49);
-  expect(await look()).toBe('waits');
+  expect(await stateNow()).toBe('waits');
   clock.advance(1);
-  expect(await look()).toBe('goes on');
+  expect(await stateNow()).toBe('goes on');
 });
 
 test('the abort signal ends the wait with its reason', async () => {
   const { backgroundGate, waits, stopping, clock } = open();
   backgroundGate.enterForeground();
-  const look = await waits();
+  const stateNow = await waits();
   stopping.abort('it stops');
-  expect(await look()).toBe('it stops');
+  expect(await stateNow()).toBe('it stops');
   expect(clock.pending).toBe(0);
 });
 

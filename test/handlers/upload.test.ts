@@ -35,14 +35,14 @@ async function uploadJob(
   const { ring, store, config } = fixture.deps;
   const id = newJobId();
   const place = { tenant, corpus: 'docs', revision } as const;
-  const said = { documentId: 'doc', filename: 'doc.txt', ifExists } as const;
+  const fileHeader = { documentId: 'doc', filename: 'doc.txt', ifExists } as const;
   async function* chunks(): AsyncGenerator<Uint8Array> {
     yield Buffer.from(text);
   }
   const { object, content } = await putFile(
     { ring, store, inlineBytes: 0, platformKeyArn: config.platformKeyArn, refusal: () => undefined },
     { ...keyRef(tenant, keyArn), whenKeyShut: 'refuse', blocked: new Map() },
-    { v: 1, ...place, ...said, job: id, kind: 'upload' },
+    { v: 1, ...place, ...fileHeader, job: id, kind: 'upload' },
     { chunks: chunks(), bytesMax: 1000 },
   );
   return { id, data: { v: 1, kind: 'upload', ...place, object, content } };

@@ -113,8 +113,8 @@ test.each([
   const client = open.adopt(new KMSClient({ endpoint, region, credentials, maxAttempts: 1 }), (one) => one.destroy());
   const contextOf = (period: string) => ({ tenant: 'acme', period, purpose: 'documents' });
   const keyOf = async (period: string) => {
-    const asked = new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256', EncryptionContext: contextOf(period) });
-    return (await client.send(asked)).CiphertextBlob!;
+    const command = new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256', EncryptionContext: contextOf(period) });
+    return (await client.send(command)).CiphertextBlob!;
   };
   const [otherDay, deniedDay, nextDay] = ['2026-11-22T23:12Z', '2026-11-23T17:12Z', '2026-11-24T00:12Z'] as const;
   /** What a move from one period to the next day, and opening the result there, comes to. */

@@ -60,7 +60,7 @@ test('a Redis restarted after seconds, and a frozen one, lose no job of 200', as
   await eventually(() => stored(installation) >= 120);
   process.kill(kept.redis.pid, 'SIGSTOP');
   // A ping that is not answered takes a second: three in a row are an outage of as many.
-  for (let looks = 0; looks < 3; looks += 1) expect(await readiness(worker)).toBe('not ready: REDIS_FAILED');
+  for (let round = 0; round < 3; round += 1) expect(await readiness(worker)).toBe('not ready: REDIS_FAILED');
   process.kill(kept.redis.pid, 'SIGCONT');
   await expectAllDone(installation, worker, JOBS);
   expect(await readiness(worker)).toBe('ready');

@@ -78,12 +78,12 @@ test.each(['paused', 'blocked'] as const)(
     const key = await installation.tenant('acme');
     await installation.tenant('globex');
     const [job = ''] = await enqueue(installation, 'acme', ['doc']);
-    const say = (word: { reason: string; since: number } | null) =>
+    const setStop = (operatorStop: { reason: string; since: number } | null) =>
       installation.operator.putTenant(
         'acme',
-        how === 'paused' ? { paused: word } : { blocked: { arn: key, stop: word } },
+        how === 'paused' ? { paused: operatorStop } : { blocked: { arn: key, stop: operatorStop } },
       );
-    await say({ reason: 'asked for', since: 1 });
+    await setStop({ reason: 'asked for', since: 1 });
     const code = how === 'paused' ? 'TENANT_PAUSED' : 'KEY_BLOCKED';
     await using _worker = await startWorker(installation.settings, { host: '127.0.0.1' });
     await eventually(async () => (await stateOf(installation, job)) === `parked ${code}`);
@@ -94,7 +94,7 @@ test.each(['paused', 'blocked'] as const)(
     // Parked where nothing is shut, it would come back at once, a hundred times a second.
     expect(await stateOf(installation, job)).toBe(`parked ${code}`);
     expect((await installation.queue.getJob(job))?.attemptsStarted).toBeLessThanOrEqual(2);
-    await say(null);
+    await setStop(null);
     expect(await installation.end(job)).toBe('done');
   },
 );

@@ -251,14 +251,14 @@ test.for([
 
 /** Whether the job was taken, and nobody works on it; looked at twice, for who has just taken it may be about to begin. */
 async function isLeftLying(id: string): Promise<boolean> {
-  const look = async (): Promise<string | null> => {
+  const readLock = async (): Promise<string | null> => {
     const lock = await installation.redis.get(`${installation.queue.toKey(id)}:lock`);
     const isTaken = (await installation.redis.lpos(installation.queue.toKey('active'), id)) !== null;
     const { sealdex_jobs_active: working } = await metricsOf(running.port, 'sealdex_jobs_active');
     return isTaken && working === 0 ? (lock ?? '') : null;
   };
-  const before = await look();
-  return before !== null && (await look()) === before;
+  const before = await readLock();
+  return before !== null && (await readLock()) === before;
 }
 
 /** Its lock runs out between two looks for stalled jobs; the second one is that of a worker which starts. */

@@ -106,8 +106,8 @@ test.for(Object.entries(FAULTS))(
     for (const job of held) expect(await installation.end(job)).toBe('done');
     expect(await gates(installation)).toBe(0);
     const lines = worker.log().filter(({ msg }) => String(msg).startsWith('the platform '));
-    expect(lines.map(({ level, code: said }) => `${String(level)} ${String(said)}`)).toHaveLength(2);
-    expect(new Set(lines.map(({ code: said }) => said))).toEqual(new Set([code]));
+    expect(lines.map(({ level, code: logged }) => `${String(level)} ${String(logged)}`)).toHaveLength(2);
+    expect(new Set(lines.map(({ code: logged }) => logged))).toEqual(new Set([code]));
   },
 );
 

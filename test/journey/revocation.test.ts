@@ -68,8 +68,8 @@ test('a metric of each writing and reading role has the time since the last chec
   const of = (role: string): string => `sealdex_key_unverified_seconds{role="${role}"}`;
   const roles = await eventually(async () => {
     const found = await metricsOf(port, 'sealdex_key_unverified_seconds');
-    const asked = ['worker', 'producer', 'reader'].filter((role) => (found[of(role)] ?? 0) > 0);
-    return asked.length === 3 && asked;
+    const checkedBy = ['worker', 'producer', 'reader'].filter((role) => (found[of(role)] ?? 0) > 0);
+    return checkedBy.length === 3 && checkedBy;
   });
   expect(roles).toHaveLength(3);
 });

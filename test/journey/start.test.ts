@@ -71,9 +71,9 @@ test('a start aborted between two steps closes what it had opened', async () => 
 
 test('a start reports all invalid settings at once', async () => {
   await using installation = await openInstallation();
-  const said = await refusal(installation, { SEALDEX_CONCURRENCY: 0, SEALDEX_STOP_MS: 'soon' });
-  expect(said).toContain('SEALDEX_CONCURRENCY');
-  expect(said).toContain('SEALDEX_STOP_MS');
+  const message = await refusal(installation, { SEALDEX_CONCURRENCY: 0, SEALDEX_STOP_MS: 'soon' });
+  expect(message).toContain('SEALDEX_CONCURRENCY');
+  expect(message).toContain('SEALDEX_STOP_MS');
 });
 
 test('a start logs one warning for a Redis without an append-only file, and continues', async () => {

@@ -65,7 +65,7 @@ const shown = async (tenant: string): Promise<string[]> =>
   linesOf((await run(['tenants', 'show', tenant], { settings: installation.settings })).stderr);
 
 /** Each makes the document unreadable, and answers how to mend it. */
-const SPOILS: Record<string, (tenant: string, id: string, arn: string) => Promise<() => Promise<void>>> = {
+const CORRUPTIONS: Record<string, (tenant: string, id: string, arn: string) => Promise<() => Promise<void>>> = {
   async denied(tenant, id, arn) {
     const { Version, Statement } = policyOf(tenant);
     const day = (await headerAt(tenant, id)).context['period']!.slice(0, '2026-11-23'.length);
@@ -84,9 +84,9 @@ const SPOILS: Record<string, (tenant: string, id: string, arn: string) => Promis
   },
 };
 
-test.each(Object.entries(SPOILS))(
+test.each(Object.entries(CORRUPTIONS))(
   'an object %s stays under the former key, as tenants show reports, until it can be read',
-  async (what, spoil) => {
+  async (what, corrupt) => {
     const tenant = `tenant-${what}`;
     const arn = await installation.tenant(tenant);
     installation.services.kms.setPolicy(arn, policyOf(tenant));
@@ -94,7 +94,7 @@ test.each(Object.entries(SPOILS))(
       await using _then = await worker(3);
       await index(tenant, 'first');
     }
-    const mend = await spoil(tenant, 'first', arn);
+    const mend = await corrupt(tenant, 'first', arn);
     const next = installation.services.kms.createKey();
     installation.services.kms.setPolicy(next, policyOf(tenant));
     {

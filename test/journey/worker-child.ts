@@ -42,25 +42,25 @@ export async function startWorkerChild(settings: Settings): Promise<WorkerChild>
   });
   const output = collect(child.stdout);
   const errors = collect(child.stderr);
-  const said: Record<string, unknown>[] = [];
-  child.on('message', (message) => said.push(message as Record<string, unknown>));
+  const messages: Record<string, unknown>[] = [];
+  child.on('message', (message) => messages.push(message as Record<string, unknown>));
   const exited = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
-  const heard = (name: string): unknown => said.find((message) => name in message)?.[name];
+  const received = (name: string): unknown => messages.find((message) => name in message)?.[name];
   const ready = (async () =>
     eventually(() => {
       if (child.exitCode !== null) throw new Error(`The worker process did not start: ${errors()}`);
-      return heard('port') as number | undefined;
+      return received('port') as number | undefined;
     }))();
   // Whoever kills a process that starts does not wait for it.
   ready.catch(() => {});
-  await eventually(() => heard('starting') === true || child.exitCode !== null);
+  await eventually(() => received('starting') === true || child.exitCode !== null);
   return {
     pid: child.pid ?? 0,
     ready,
     exited,
     log: () => linesOf(output()),
     stderr: errors,
-    ended: () => heard('ended') as { handedBack: number; isClean: boolean } | undefined,
+    ended: () => received('ended') as { handedBack: number; isClean: boolean } | undefined,
     kill: (signal) => void child.kill(signal),
     [Symbol.asyncDispose]: () => end(child, exited),
   };

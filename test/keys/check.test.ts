@@ -32,22 +32,22 @@ interface Seen {
 
 async function seen(key: KeyRef, over: Partial<KeyCalls> = {}): Promise<Seen> {
   const plaintexts: Uint8Array[] = [];
-  const asked: KeyCalls = { ...calls, ...over };
+  const target: KeyCalls = { ...calls, ...over };
   const watched: KeyCalls = {
     ...calls,
     async generateDataKey(...args) {
-      const made = await asked.generateDataKey(...args);
+      const made = await target.generateDataKey(...args);
       plaintexts.push(made.plaintext);
       return made;
     },
     async decrypt(...args) {
-      const plaintext = await asked.decrypt(...args);
+      const plaintext = await target.decrypt(...args);
       plaintexts.push(plaintext);
       return plaintext;
     },
-    encrypt(asking, plaintext, ...args) {
+    encrypt(ref, plaintext, ...args) {
       plaintexts.push(plaintext);
-      return asked.encrypt(asking, plaintext, ...args);
+      return target.encrypt(ref, plaintext, ...args);
     },
   };
   const steps: CheckStep[] = [];
@@ -82,9 +82,9 @@ test('a KMS that ignores the context causes a warning', async () => {
   const key = fixture.tenant();
   const one = contextOf('nobody');
   const found = await seen(key, {
-    generateDataKey: (asked) => calls.generateDataKey(asked, one),
-    decrypt: (asked, wrapped) => calls.decrypt(asked, wrapped, one),
-    encrypt: (asked, plaintext) => calls.encrypt(asked, plaintext, one),
+    generateDataKey: (ref) => calls.generateDataKey(ref, one),
+    decrypt: (ref, wrapped) => calls.decrypt(ref, wrapped, one),
+    encrypt: (ref, plaintext) => calls.encrypt(ref, plaintext, one),
   });
   expect(statusOf(found, 'Decrypt')).toBe('ok');
   expect(statusOf(found, 'wrong context')).toBe('warn');
@@ -93,8 +93,8 @@ test('a KMS that ignores the context causes a warning', async () => {
 
 test('a key fails the check if Decrypt returns different bytes', async () => {
   const found = await seen(fixture.tenant(), {
-    async decrypt(...asked) {
-      const plaintext = await calls.decrypt(...asked);
+    async decrypt(...args) {
+      const plaintext = await calls.decrypt(...args);
       plaintext[31]! ^= 1;
       return plaintext;
     },

@@ -19,7 +19,7 @@ afterEach(() => fixture.kms.faults.clear());
 afterAll(() => fixture[Symbol.asyncDispose]());
 
 /** Writes down what a gate would hear. */
-class Told implements KmsCallObserver {
+class RecordingObserver implements KmsCallObserver {
   readonly failed: string[] = [];
 
   refresh(): undefined {}
@@ -32,7 +32,7 @@ class Told implements KmsCallObserver {
 interface Past extends OneRing {
   readonly ref: KeyRef;
   readonly clock: FakeClock;
-  readonly told: Told;
+  readonly observer: RecordingObserver;
   /** Reads a message of this year, as somebody would whose process holds none of its keys. */
   readonly read: (year: number) => Promise<unknown>;
 }
@@ -47,14 +47,14 @@ const YEARS = [2019, 2020, 2021, 2022];
 async function openPast(): Promise<Past> {
   const ref = fixture.tenant();
   const clock = new FakeClock();
-  const told = new Told();
-  const one = await fixture.open({ clock, watch: told });
+  const observer = new RecordingObserver();
+  const one = await fixture.open({ clock, watch: observer });
   const wrapped = new Map<number, Buffer>();
   for (const year of YEARS)
     wrapped.set(year, (await one.kms.generateDataKey(ref, contextIn(ref.tenant, year))).wrapped);
   fixture.kms.counts.reset();
   const read = (year: number) => one.ring.unwrap(ref, wrapped.get(year)!, contextIn(ref.tenant, year));
-  return { ...one, ref, clock, told, read };
+  return { ...one, ref, clock, observer, read };
 }
 
 const deny = (key: string, { period }: KeyContext): void =>
@@ -63,7 +63,7 @@ const deny = (key: string, { period }: KeyContext): void =>
 const callsOf = (key: string): number => fixture.kms.counts.count({ key });
 
 test('a denied period is unreadable; other periods stay readable, and the gate gets no error', async () => {
-  const { told, read, ring, ref } = await openPast();
+  const { observer, read, ring, ref } = await openPast();
   const current = bytesOf(await ring.current(ref, 'documents', 1));
   const other = (await read(2021)) as Parameters<typeof bytesOf>[0];
   deny(ref.keyArn, contextIn(ref.tenant, 2020));
@@ -71,7 +71,7 @@ test('a denied period is unreadable; other periods stay readable, and the gate g
   expect(await read(2021)).toBe(other);
   await read(2022);
   expect([current, bytesOf(other)].map(isZeroed)).toEqual([false, false]);
-  expect(told.failed).toEqual([]);
+  expect(observer.failed).toEqual([]);
 });
 
 test('a denial is confirmed by one test of the key in 30 s, regardless of the number of reads', async () => {
@@ -100,26 +100,26 @@ test('a period becomes readable 30 s after KMS allows it again', async () => {
 });
 
 test('a key revoked after a denied period is reported as a denied key, not as another denied period', async () => {
-  const { told, read, ref } = await openPast();
+  const { observer, read, ref } = await openPast();
   deny(ref.keyArn, contextIn(ref.tenant, 2020));
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
   fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied });
   await expect(read(2021)).rejects.toMatchObject({ code: 'KEY_DENIED' });
-  expect(told.failed).toEqual(['KEY_DENIED']);
+  expect(observer.failed).toEqual(['KEY_DENIED']);
 });
 
 test('a denial that also affects the current period denies the key: the gate gets it, and all its keys are wiped', async () => {
-  const { told, read, ring, ref } = await openPast();
+  const { observer, read, ring, ref } = await openPast();
   const keys = [await ring.current(ref, 'documents', 1), await read(2021)] as Parameters<typeof bytesOf>[0][];
   const bytes = keys.map(bytesOf);
   fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied });
   await expect(read(2020)).rejects.toMatchObject({ code: 'KEY_DENIED' });
-  expect(told.failed).toEqual(['KEY_DENIED']);
+  expect(observer.failed).toEqual(['KEY_DENIED']);
   expect(bytes.map(isZeroed)).toEqual([true, true]);
 });
 
 test('another error found by the test of the key is reported to the gate', async () => {
-  const { told, read, ref } = await openPast();
+  const { observer, read, ref } = await openPast();
   fixture.kms.faults.set({
     match: { key: ref.keyArn, operation: 'Decrypt' },
     fault: KMS_FAULTS.accessDenied,
@@ -127,11 +127,11 @@ test('another error found by the test of the key is reported to the gate', async
   });
   fixture.kms.faults.set({ match: { key: ref.keyArn, operation: 'GenerateDataKey' }, fault: KMS_FAULTS.notFound });
   await expect(read(2020)).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' });
-  expect(told.failed).toEqual(['KEY_NOT_FOUND']);
+  expect(observer.failed).toEqual(['KEY_NOT_FOUND']);
 });
 
 test('a test without a response from KMS denies neither the key nor the period', async () => {
-  const { told, read, ring, ref } = await openPast();
+  const { observer, read, ring, ref } = await openPast();
   const current = bytesOf(await ring.current(ref, 'documents', 1));
   fixture.kms.faults.set({
     match: { key: ref.keyArn, operation: 'Decrypt' },
@@ -143,18 +143,18 @@ test('a test without a response from KMS denies neither the key nor the period',
     fault: KMS_FAULTS.internal,
   });
   await expect(read(2020)).rejects.toMatchObject({ code: 'KMS_FAILED' });
-  expect(told.failed).toEqual(['KMS_FAILED']);
+  expect(observer.failed).toEqual(['KMS_FAILED']);
   expect(isZeroed(current)).toBe(false);
   failing.clear();
   await expect(read(2020)).resolves.toMatchObject({ isLive: true });
 });
 
 test('a denial of the current period denies the key without another test', async () => {
-  const { told, ring, ref } = await openPast();
+  const { observer, ring, ref } = await openPast();
   deny(ref.keyArn, contextOf(ref.tenant));
   await expect(ring.current(ref, 'documents', 1)).rejects.toMatchObject({ code: 'KEY_DENIED' });
   expect(callsOf(ref.keyArn)).toBe(1);
-  expect(told.failed).toEqual(['KEY_DENIED']);
+  expect(observer.failed).toEqual(['KEY_DENIED']);
 });
 
 test('a tenant that shares a KMS key has its own denied periods', async () => {

@@ -63,14 +63,14 @@ test('the table of key states has the rows tested here, and is frozen', () => {
   expect([KEY_STATE_TABLE, ...rows.map(([, row]) => row)].every(Object.isFrozen)).toBe(true);
 });
 
-interface Told {
+interface ErrorFacts {
   readonly code: string;
   readonly reason?: string | undefined;
   readonly keyArn?: string | undefined;
   readonly deletesAt?: number | undefined;
 }
 
-const told = (call: Promise<unknown>): Promise<Told> =>
+const factsOf = (call: Promise<unknown>): Promise<ErrorFacts> =>
   call.then(
     () => ({ code: 'ok' }),
     ({ code, reason, keyArn, deletesAt }: SealdexError) => ({ code, reason, keyArn, deletesAt }),
@@ -89,16 +89,16 @@ test.each(STATES)('a key in state $state ($answers) is reported as $code', async
       fixture.kms.scheduleDeletion(key, { days: 7, answers: answers as 'DisabledException' });
       deletesAt = await deletionOf(key);
     } else fixture.kms.setState(key, state);
-    const tell = async (): Promise<Told[]> => [
-      await told(one.kms.generateDataKey(keyRef(context.tenant, key), context)),
-      await told(one.kms.decrypt(keyRef(context.tenant, key), wrapped, context)),
+    const callBoth = async (): Promise<ErrorFacts[]> => [
+      await factsOf(one.kms.generateDataKey(keyRef(context.tenant, key), context)),
+      await factsOf(one.kms.decrypt(keyRef(context.tenant, key), wrapped, context)),
     ];
     const fault = { code, reason: answers, keyArn: key };
-    const both = (told: Told): Told[] => [told, told];
-    expect(await tell()).toEqual(both(answers === 'ok' ? { code: 'ok' } : { ...fault, deletesAt }));
+    const both = (facts: ErrorFacts): ErrorFacts[] => [facts, facts];
+    expect(await callBoth()).toEqual(both(answers === 'ok' ? { code: 'ok' } : { ...fault, deletesAt }));
     // When DescribeKey is denied too, the refusal's own text tells the state, but no date.
     const set = fixture.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
-    expect(await tell()).toEqual(both(answers === 'ok' ? { code: 'ok' } : { ...fault, deletesAt: undefined }));
+    expect(await callBoth()).toEqual(both(answers === 'ok' ? { code: 'ok' } : { ...fault, deletesAt: undefined }));
     set.clear();
   }
 });
@@ -116,8 +116,8 @@ test('a deleted key is reported as KEY_NOT_FOUND', async () => {
   const { wrapped } = await one.kms.generateDataKey(ref, contextOf(ref.tenant));
   fixture.kms.forget(ref.keyArn);
   const gone = { code: 'KEY_NOT_FOUND', reason: 'NotFoundException', keyArn: ref.keyArn };
-  expect(await told(one.kms.generateDataKey(ref, contextOf(ref.tenant)))).toEqual(gone);
-  expect(await told(one.kms.decrypt(ref, wrapped, contextOf(ref.tenant)))).toEqual(gone);
+  expect(await factsOf(one.kms.generateDataKey(ref, contextOf(ref.tenant)))).toEqual(gone);
+  expect(await factsOf(one.kms.decrypt(ref, wrapped, contextOf(ref.tenant)))).toEqual(gone);
   expect(KEY_STATE_TABLE.gone).toMatchObject({ tenant: gone.code, platform: 'PLATFORM_KEY' });
 });
 
@@ -131,7 +131,7 @@ test.each(['Enabled', 'Updating'] as const)(
       fault: { kind: 'error', name: 'DisabledException' },
     });
     const fault = { code: 'KMS_FAILED', reason: 'DisabledException', keyArn: ref.keyArn, deletesAt: undefined };
-    expect(await told(one.kms.generateDataKey(ref, contextOf(ref.tenant)))).toEqual(fault);
+    expect(await factsOf(one.kms.generateDataKey(ref, contextOf(ref.tenant)))).toEqual(fault);
   },
 );
 
@@ -149,5 +149,5 @@ test.each([
   const ref = fixture.tenant();
   fixture.kms.faults.set({ match: { operation: 'GenerateDataKey' }, fault: { kind: 'error', name, message: 'No.' } });
   fixture.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
-  expect((await told(one.kms.generateDataKey(ref, contextOf(ref.tenant)))).code).toBe(code);
+  expect((await factsOf(one.kms.generateDataKey(ref, contextOf(ref.tenant)))).code).toBe(code);
 });

@@ -125,7 +125,7 @@ async function age({ redis }: Process, tenants: readonly KeyRef[], ms: number): 
 }
 
 /** What KMS was asked in each minute. */
-async function asked(tenants: readonly KeyRef[], keyCheckMs = 0): Promise<Calls[]> {
+async function countCalls(tenants: readonly KeyRef[], keyCheckMs = 0): Promise<Calls[]> {
   const { kms, taken } = countingKms();
   const processes = await Promise.all(Array.from({ length: PROCESSES }, () => startProcess(kms, keyCheckMs)));
   const goTo = (ms: number): void => processes.forEach(({ clock }) => clock.advance(BEGUN + ms - clock.now()));
@@ -168,7 +168,7 @@ const most = (calls: readonly Calls[]): number =>
 
 test('1,000 tenants cost one GenerateDataKey an hour and one Decrypt for each further process, spread over the hour', async () => {
   const tenants = tenantsOf(1000);
-  const calls = await asked(tenants);
+  const calls = await countCalls(tenants);
   expect(calls).toEqual(promised(tenants));
   expect(total(calls.slice(60))).toEqual({ generated: 1000, decrypted: 2000 });
   expect(most(calls.slice(60))).toBeLessThanOrEqual((3 * 3000) / 60);
@@ -176,7 +176,7 @@ test('1,000 tenants cost one GenerateDataKey an hour and one Decrypt for each fu
 
 test('a revocation check every five minutes costs one further call per tenant and five minutes for all processes together', async () => {
   const tenants = tenantsOf(100);
-  const calls = await asked(tenants, 5 * MINUTE_MS);
+  const calls = await countCalls(tenants, 5 * MINUTE_MS);
   expect(calls).toEqual(promised(tenants, 5));
   expect(total(calls.slice(60))).toEqual({ generated: 100, decrypted: 200 + 1200 });
   expect(most(calls.slice(60))).toBeLessThanOrEqual((3 * 1500) / 60);

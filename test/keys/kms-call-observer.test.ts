@@ -12,24 +12,24 @@ import { bytesOf, contextOf, HOUR_MS, isZeroed, openFixture, type Fixture } from
 let fixture: Fixture;
 let uses: string[];
 let wipes: string[];
-let told: string[];
+let events: string[];
 let isShut: boolean;
 /** What a look finds, when one is due. */
-let look: (() => Promise<void>) | undefined;
+let pendingRefresh: (() => Promise<void>) | undefined;
 
 const watch: KmsCallObserver = {
   refresh() {
-    const looking = look?.();
-    look = undefined;
-    return looking;
+    const running = pendingRefresh?.();
+    pendingRefresh = undefined;
+    return running;
   },
   begin({ tenant, keyArn }) {
     if (isShut) throw new SealdexError('KEY_DISABLED', undefined, { keyArn, since: 7 });
-    told.push(`begin ${tenant}`);
+    events.push(`begin ${tenant}`);
     return {
-      ok: () => void told.push('ok'),
+      ok: () => void events.push('ok'),
       failed: async (error) => {
-        told.push(error.code);
+        events.push(error.code);
         return new SealdexError('KEY_UNAVAILABLE', undefined, { keyArn });
       },
     };
@@ -41,9 +41,9 @@ beforeAll(async () => {
 });
 
 beforeEach(() => {
-  [uses, wipes, told] = [[], [], []];
+  [uses, wipes, events] = [[], [], []];
   isShut = false;
-  look = undefined;
+  pendingRefresh = undefined;
 });
 
 afterEach(() => fixture.kms.faults.clear());
@@ -64,13 +64,13 @@ async function open(options: { clock?: FakeClock; maxKeys?: number } = {}) {
 test('each KMS call and its end are observed, and all its callers get the observer’s error', async () => {
   const { ring, ref } = await open();
   await ring.current(ref, 'documents', 1);
-  expect(told).toEqual([`begin ${ref.tenant}`, 'ok']);
+  expect(events).toEqual([`begin ${ref.tenant}`, 'ok']);
   const other = fixture.tenant();
   fixture.kms.faults.set({ match: { key: other.keyArn }, fault: KMS_FAULTS.internal });
   const two = await Promise.allSettled([1, 2].map(() => ring.current(other, 'documents', 1)));
   const refused = { status: 'rejected', reason: expect.objectContaining({ code: 'KEY_UNAVAILABLE' }) as unknown };
   expect(two).toEqual([refused, refused]);
-  expect(told.slice(2)).toEqual([`begin ${other.tenant}`, 'KMS_FAILED']);
+  expect(events.slice(2)).toEqual([`begin ${other.tenant}`, 'KMS_FAILED']);
 });
 
 test('a shut gate rejects encryption and reading with its error, without a KMS call', async () => {
@@ -92,7 +92,7 @@ test('the platform key is not gated: content waits under it because a gate is sh
   await expect(ring.current(keyRef(ref.tenant, fixture.platformKeyArn), 'intake', 1)).resolves.toMatchObject({
     isLive: true,
   });
-  expect(told).toEqual([]);
+  expect(events).toEqual([]);
 });
 
 test('a cached key is not used before the gate is read, if the process may have missed its shutting', async () => {
@@ -107,16 +107,16 @@ test('a cached key is not used before the gate is read, if the process may have 
     () => ring.encrypt(ref, 'documents', 1, () => 'used'),
   ];
   for (const use of uncertain) {
-    look = async () => Promise.reject(new SealdexError('REDIS_FAILED'));
+    pendingRefresh = async () => Promise.reject(new SealdexError('REDIS_FAILED'));
     await expect(use()).rejects.toMatchObject({ code: 'REDIS_FAILED' });
   }
-  look = async () => {
+  pendingRefresh = async () => {
     isShut = true;
     ring.wipe(ref);
   };
   for (const use of uncertain) await expect(use()).rejects.toMatchObject({ code: 'KEY_DISABLED' });
   expect(uses).not.toContain('hit');
-  look = async () => {};
+  pendingRefresh = async () => {};
   await expect(ring.current(other, 'documents', 1)).resolves.toMatchObject({ isLive: true });
   expect(uses).toContain('hit');
 });

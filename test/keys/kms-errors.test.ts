@@ -167,8 +167,8 @@ test.each(FAULTS)('$label: GenerateDataKey and Decrypt throw the code, reason an
       () => kms.generateDataKey(keyRef(context.tenant, key), context),
       () => kms.decrypt(keyRef(context.tenant, key), wrapped, context),
     ]) {
-      const { code: told, reason, keyArn, deniedBy: by, deletesAt } = await faultOf(call());
-      expect({ code: told, reason, keyArn, by, deletesAt }).toEqual({
+      const { code: thrown, reason, keyArn, deniedBy: by, deletesAt } = await faultOf(call());
+      expect({ code: thrown, reason, keyArn, by, deletesAt }).toEqual({
         code,
         reason: reasonOf(fault),
         keyArn: key,

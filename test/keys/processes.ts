@@ -28,14 +28,14 @@ async function start<O>(entry: string, settings: Settings): Promise<TestProcess<
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const exited = once(child, 'exit') as Promise<[number | null]>;
-  const asked = askOf<O>(child, exited);
-  await asked.ready;
+  const requests = askOf<O>(child, exited);
+  await requests.ready;
   const kill = async (): Promise<void> => {
     child.kill('SIGKILL');
     await exited;
   };
   return {
-    ask: asked.ask,
+    ask: requests.ask,
     kill,
     exitCode: exited.then(([code]) => code),
     [Symbol.asyncDispose]: kill,

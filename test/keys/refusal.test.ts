@@ -77,7 +77,7 @@ test.each([
   ['throttled', KMS_FAULTS.throttled, 'KMS_THROTTLED'],
   ['failing', KMS_FAULTS.internal, 'KMS_FAILED'],
   ["rejecting sealdex's credentials", KMS_FAULTS.expiredCredentials, 'PLATFORM_CREDENTIALS'],
-  ['given rubbish to unwrap', KMS_FAULTS.invalidCiphertext, 'OBJECT_TAMPERED'],
+  ['given invalid bytes to unwrap', KMS_FAULTS.invalidCiphertext, 'OBJECT_TAMPERED'],
 ] as const)('a KMS error other than a denial (%s) wipes no cached data key', async (_, fault, code) => {
   const ref = fixture.tenant();
   const one = await fixture.open();

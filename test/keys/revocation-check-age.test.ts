@@ -10,7 +10,7 @@ import { HOUR_MS } from './fixture.ts';
 import { openRedisFixture, type RedisFixture } from './redis-fixture.ts';
 
 const INTERVAL_MS = 60_000;
-const LOOK_MS = 1000;
+const POLL_MS = 1000;
 
 let fixture: RedisFixture;
 
@@ -35,7 +35,7 @@ async function fleet(keyCheckMs: number) {
   if (keyCheckMs > 0) for (const { check } of processes) await check.stop();
   const lease = keys.lease(`revocation-check:${gateId(ref)}`);
   /** A look of both processes, the time of the test's clock having passed for Redis too. Answers both ages. */
-  const look = async (ms = LOOK_MS): Promise<number[]> => {
+  const poll = async (ms = POLL_MS): Promise<number[]> => {
     const leftMs = await redis.pttl(lease);
     if (leftMs > 0) await redis.pexpire(lease, Math.max(0, leftMs - ms));
     clock.advance(ms);
@@ -43,56 +43,56 @@ async function fleet(keyCheckMs: number) {
     return processes.map(({ check }) => check.lastVerifiedAgeMs());
   };
   /** The longest of all ages within so many looks, of each process. */
-  const longest = async (looks: number): Promise<number[]> => {
+  const longest = async (polls: number): Promise<number[]> => {
     let most = processes.map(() => 0);
-    for (let count = 0; count < looks; count += 1) {
-      const ages = await look();
+    for (let count = 0; count < polls; count += 1) {
+      const ages = await poll();
       most = most.map((age, index) => Math.max(age, ages[index]!));
     }
     return most;
   };
-  const asked = (): number => fixture.kms.counts.count({ key: ref.keyArn, operation: 'Decrypt' });
-  return { arn: ref.keyArn, processes, look, longest, asked };
+  const calls = (): number => fixture.kms.counts.count({ key: ref.keyArn, operation: 'Decrypt' });
+  return { arn: ref.keyArn, processes, poll, longest, calls };
 }
 
 test('one process per interval calls KMS, and no key stays unverified for longer than interval and poll', async () => {
-  const { processes, look, longest, asked } = await fleet(INTERVAL_MS);
+  const { processes, poll, longest, calls } = await fleet(INTERVAL_MS);
   const [one, other] = processes;
   await one!.encrypt();
   await longest(20);
   await other!.encrypt();
-  const before = asked();
-  expect(await look(0)).toEqual([20 * LOOK_MS, 0]);
+  const before = calls();
+  expect(await poll(0)).toEqual([20 * POLL_MS, 0]);
   const most = await longest(39);
-  expect(most).toEqual([59 * LOOK_MS, 39 * LOOK_MS]);
-  expect(asked()).toBe(before);
-  const [mine = NaN] = await look();
-  expect([mine, asked()]).toEqual([0, before + 1]);
+  expect(most).toEqual([59 * POLL_MS, 39 * POLL_MS]);
+  expect(calls()).toBe(before);
+  const [mine = NaN] = await poll();
+  expect([mine, calls()]).toEqual([0, before + 1]);
   for (const age of await longest(2 * 60)) {
     expect(age).toBeGreaterThan(INTERVAL_MS / 2);
-    expect(age).toBeLessThanOrEqual(INTERVAL_MS + LOOK_MS);
+    expect(age).toBeLessThanOrEqual(INTERVAL_MS + POLL_MS);
   }
-  expect(asked()).toBeGreaterThanOrEqual(before + 3);
-  expect(asked()).toBeLessThanOrEqual(before + 4);
+  expect(calls()).toBeGreaterThanOrEqual(before + 3);
+  expect(calls()).toBeLessThanOrEqual(before + 4);
 });
 
 test('the age of a key rises while its check fails, and falls with the first success', async () => {
-  const { arn, processes, look, longest } = await fleet(INTERVAL_MS);
+  const { arn, processes, poll, longest } = await fleet(INTERVAL_MS);
   for (const { encrypt } of processes) await encrypt();
   fixture.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.internal });
   await longest(150);
-  expect(await look(0)).toEqual([150 * LOOK_MS, 150 * LOOK_MS]);
+  expect(await poll(0)).toEqual([150 * POLL_MS, 150 * POLL_MS]);
   fixture.kms.faults.clear();
   const most = await longest(20);
-  expect(Math.max(...most)).toBeLessThan(165 * LOOK_MS);
-  for (const age of await look(0)) expect(age).toBeLessThan(20 * LOOK_MS);
+  expect(Math.max(...most)).toBeLessThan(165 * POLL_MS);
+  for (const age of await poll(0)) expect(age).toBeLessThan(20 * POLL_MS);
 });
 
 test('the age of a key rises for an hour without an interval, and no call is made', async () => {
-  const { processes, look, asked } = await fleet(0);
+  const { processes, poll, calls } = await fleet(0);
   for (const { encrypt } of processes) await encrypt();
-  const before = asked();
+  const before = calls();
   for (let minute = 1; minute < 60; minute += 1)
-    expect(await look(HOUR_MS / 60)).toEqual([(minute * HOUR_MS) / 60, (minute * HOUR_MS) / 60]);
-  expect(asked()).toBe(before);
+    expect(await poll(HOUR_MS / 60)).toEqual([(minute * HOUR_MS) / 60, (minute * HOUR_MS) / 60]);
+  expect(calls()).toBe(before);
 });

@@ -43,14 +43,14 @@ const leaseOf = (name: string): string => keys.lease(`revocation-check:${gateId(
 interface Process {
   readonly check: RevocationCheck;
   /** Tenants for whose keys KMS was asked. */
-  readonly asked: string[];
+  readonly checked: string[];
 }
 
 type Recheck = RevocationCheckDeps['ring']['recheck'];
 
 /** One that has keys of these tenants since now. */
 function openProcess(names: readonly string[], recheck: Recheck): Process {
-  const asked: string[] = [];
+  const checked: string[] = [];
   const askedAt = clock.monotonic();
   const check = startRevocationCheck({
     clock,
@@ -59,10 +59,10 @@ function openProcess(names: readonly string[], recheck: Recheck): Process {
     keyCheckMs: INTERVAL_MS,
     ring: {
       heldUnder: () => names.map((name) => ({ ...keyRef(name, ARN), askedAt, isUnwrapped: true })),
-      recheck: (one) => (asked.push(one.tenant), recheck(one)),
+      recheck: (one) => (checked.push(one.tenant), recheck(one)),
     },
   });
-  return { check, asked };
+  return { check, checked };
 }
 
 /** It looks when the test says so. */
@@ -85,17 +85,17 @@ test.for([
   clock.advance(INTERVAL_MS);
   await one.check.tick();
   await other.check.tick();
-  expect([one.asked, other.asked]).toEqual([[tenant], []]);
+  expect([one.checked, other.checked]).toEqual([[tenant], []]);
   expect(one.check.lastVerifiedAgeMs()).toBe(0);
   expect(other.check.lastVerifiedAgeMs()).toBeLessThan(LEASE_MS);
 });
 
 test("another process's lease counts as a check at its beginning", async () => {
-  const { check, asked } = await startProcess();
+  const { check, checked } = await startProcess();
   await redis.set(leaseOf(tenant), 'x', 'PX', INTERVAL_MS - 100_000);
   clock.advance(INTERVAL_MS);
   await check.tick();
-  expect(asked).toEqual([]);
+  expect(checked).toEqual([]);
   expect(Math.round(check.lastVerifiedAgeMs() / LEASE_MS) * LEASE_MS).toBe(100_000);
 });
 
@@ -103,20 +103,20 @@ test.for([
   ['', (key: string) => redis.set(key, 'x', 'PX', LEASE_MS)],
   [' of another type', (key: string) => redis.multi().del(key).hset(key, 'x', 'x').pexpire(key, LEASE_MS).exec()],
 ] as const)('a lease%s renewed without a result is not waited for', async ([, put]) => {
-  const { check, asked } = await startProcess();
+  const { check, checked } = await startProcess();
   clock.advance(INTERVAL_MS);
   for (const waitedMs of [0, 10_000]) {
     await put(leaseOf(tenant));
     await check.tick();
-    expect([asked, check.lastVerifiedAgeMs()]).toEqual([[], INTERVAL_MS + waitedMs]);
+    expect([checked, check.lastVerifiedAgeMs()]).toEqual([[], INTERVAL_MS + waitedMs]);
     clock.advance(10_000);
   }
   await put(leaseOf(tenant));
   await check.tick();
-  expect([asked, check.lastVerifiedAgeMs()]).toEqual([[tenant], 0]);
+  expect([checked, check.lastVerifiedAgeMs()]).toEqual([[tenant], 0]);
   clock.advance(INTERVAL_MS - 1);
   await check.tick();
-  expect(asked).toEqual([tenant]);
+  expect(checked).toEqual([tenant]);
 });
 
 test('a process without the data key records no success, and the next process calls KMS', async () => {
@@ -127,7 +127,7 @@ test('a process without the data key records no success, and the next process ca
   await one.check.tick();
   expect([one.check.lastVerifiedAgeMs(), await redis.exists(leaseOf(tenant))]).toEqual([INTERVAL_MS, 0]);
   await other.check.tick();
-  expect([other.asked, other.check.lastVerifiedAgeMs()]).toEqual([[tenant], 0]);
+  expect([other.checked, other.check.lastVerifiedAgeMs()]).toEqual([[tenant], 0]);
 });
 
 test('recheck() returns whether it called KMS', async () => {
@@ -144,19 +144,19 @@ test('recheck() returns whether it called KMS', async () => {
 test('hanging keys delay other tenants by less than a second the first time, and not at all later', async () => {
   const hanging = new Set(Array.from({ length: 40 }, (_, at) => `${tenant}-${at}`));
   let hung = Promise.withResolvers<boolean>();
-  const { check, asked } = await startProcess([...hanging, tenant], async (held) =>
+  const { check, checked } = await startProcess([...hanging, tenant], async (held) =>
     hanging.has(held.tenant) ? hung.promise : true,
   );
-  const timesAsked = (): number => asked.filter((name) => name === tenant).length;
+  const timesChecked = (): number => checked.filter((name) => name === tenant).length;
   const fail = (): void => hung.reject(new SealdexError('KMS_FAILED'));
 
   clock.advance(INTERVAL_MS);
   const first = check.tick();
   for (const started of [16, 32]) {
-    await eventually(() => asked.length === started);
+    await eventually(() => checked.length === started);
     clock.advance(250);
   }
-  await eventually(() => timesAsked() === 1);
+  await eventually(() => timesChecked() === 1);
   fail();
   await first;
   // Redis' clock stands still for this one: what it would have let run out goes.
@@ -166,7 +166,7 @@ test('hanging keys delay other tenants by less than a second the first time, and
   hung = Promise.withResolvers();
   clock.advance(INTERVAL_MS);
   const second = check.tick();
-  await eventually(() => timesAsked() === 2);
+  await eventually(() => timesChecked() === 2);
   fail();
   await second;
 });
@@ -175,13 +175,13 @@ test('polls continue while a key hangs, and do not check that key again', async 
   const hung = Promise.withResolvers<boolean>();
   const late = `${tenant}-late`;
   const names = [tenant];
-  const { check, asked } = openProcess(names, async (held) => held.tenant !== tenant || hung.promise);
-  const looked = (isSeen: () => boolean) => eventually(() => (clock.advance(1000), isSeen()));
+  const { check, checked } = openProcess(names, async (held) => held.tenant !== tenant || hung.promise);
+  const pollUntil = (isSeen: () => boolean) => eventually(() => (clock.advance(1000), isSeen()));
   clock.advance(INTERVAL_MS);
-  await looked(() => asked.length > 0);
+  await pollUntil(() => checked.length > 0);
   names.push(late);
-  await looked(() => asked.length > 1);
-  expect(asked).toEqual([tenant, late]);
+  await pollUntil(() => checked.length > 1);
+  expect(checked).toEqual([tenant, late]);
   hung.resolve(true);
   await check.stop();
 });

@@ -62,7 +62,7 @@ test('an entry belongs to one KMS key: it is not found after a key change', asyn
 });
 
 /** What stands in Redis instead of an entry. `good` is what a process of ours wrote. */
-const RUBBISH: [string, (arn: string, good: string) => string | Buffer | Promise<string>][] = [
+const INVALID_ENTRIES: [string, (arn: string, good: string) => string | Buffer | Promise<string>][] = [
   ['valid base64 of garbage', (arn) => `1 ${arn} ${randomBytes(184).toString('base64')}`],
   ['a wrapped key with one bit flipped', (arn, good) => `1 ${arn} ${flipped(good)}`],
   ["another KMS key's entry", (_, good) => good.replace(/key\/\S+/, 'key/00000000-0000-0000-0000-000000000000')],
@@ -88,12 +88,12 @@ async function foreignEntry(arn: string): Promise<string> {
   return `1 ${arn} ${wrapped.toString('base64')}`;
 }
 
-test.each(RUBBISH)('an entry replaced by %s is repaired, and no caller fails', async (_, rubbish) => {
+test.each(INVALID_ENTRIES)('an entry replaced by %s is repaired, and no caller fails', async (_, invalid) => {
   const ref = fixture.tenant();
   const [writer, finder, later] = [await fixture.open(), await fixture.open(), await fixture.open()];
   await use(writer, ref);
   const name = entryName(ref);
-  const bad = await rubbish(ref.keyArn, (await redis.get(name))!);
+  const bad = await invalid(ref.keyArn, (await redis.get(name))!);
   await redis.set(name, bad, 'PX', 60_000);
   const keys = await Promise.all(Array.from({ length: 10 }, () => use(finder, ref)));
   expect(new Set(keys).size).toBe(1);
@@ -104,7 +104,7 @@ test.each(RUBBISH)('an entry replaced by %s is repaired, and no caller fails', a
 
 test('a list in place of an entry is replaced', async () => {
   const ref = fixture.tenant();
-  await redis.rpush(entryName(ref), 'rubbish');
+  await redis.rpush(entryName(ref), 'garbage');
   const [finder, later] = [await fixture.open(), await fixture.open()];
   const key = await use(finder, ref);
   expect((await use(later, ref)).id).toBe(key.id);

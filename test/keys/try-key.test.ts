@@ -61,8 +61,8 @@ test('a key fails the test if Decrypt returns different bytes', async () => {
   const given: Buffer[] = [];
   const lying: Kms = {
     ...one.kms,
-    async decrypt(...asked) {
-      const plaintext = await one.kms.decrypt(...asked);
+    async decrypt(...args) {
+      const plaintext = await one.kms.decrypt(...args);
       plaintext[31]! ^= 1;
       given.push(plaintext);
       return plaintext;

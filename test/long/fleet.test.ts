@@ -62,9 +62,9 @@ test('a process frozen while others shut and open the gate changes nothing with 
   await agree(fleet, 'ready');
 
   // One asks KMS and is frozen there: a refusal is on its way to it.
-  const asked = { key: arn, operation: 'Decrypt' } as const;
-  const hang = kms.faults.set({ match: asked, fault: { kind: 'hang' }, times: 1 });
-  const denial = kms.faults.set({ match: asked, fault: KMS_ERRORS.accessDenied, times: 1 });
+  const decryptCalls = { key: arn, operation: 'Decrypt' } as const;
+  const hang = kms.faults.set({ match: decryptCalls, fault: { kind: 'hang' }, times: 1 });
+  const denial = kms.faults.set({ match: decryptCalls, fault: KMS_ERRORS.accessDenied, times: 1 });
   const first = await enqueue(installation, 'first');
   await eventually(() => hang.waiting === 1);
   const frozen = await busy(fleet);

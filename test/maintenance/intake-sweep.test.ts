@@ -152,14 +152,14 @@ describe('a sweep deletes no content', () => {
     const [tenant = '', id = '', intake = ''] = name.split('/');
     await fixture.sweepAfter(15, sweep);
     const { store } = fixture.deps;
-    let looks = 0;
+    let reads = 0;
     const late = intakeSweep({
       ...fixture.deps,
       store: {
         ...store,
         async get(...args) {
           // The second look at the birth mark comes right before the taking.
-          if (++looks === 2) {
+          if (++reads === 2) {
             const about = { v: 1, tenant, corpus: 'docs', revision: 1, object: 'a'.repeat(64) } as const;
             await fixture.queue.add(id, { ...about, kind: 'index', content: { intake } }, 1);
           }
@@ -168,7 +168,7 @@ describe('a sweep deletes no content', () => {
       },
     });
     await fixture.sweepAfter(1, late);
-    expect(looks).toBe(2);
+    expect(reads).toBe(2);
     expect(await fixture.intake()).toEqual([name]);
   });
 

@@ -135,16 +135,16 @@ describe('the sweep', () => {
     });
     await expect(fixture.sweepAfter(DAYS + 1, dying)).rejects.toThrow('the process dies');
     expect(await fixture.documents()).toEqual(keys.slice(2));
-    const asked: (string | undefined)[] = [];
+    const positions: (string | undefined)[] = [];
     const next = withStore({
       list(prefix, options) {
-        asked.push(options?.after);
+        positions.push(options?.after);
         return paged(prefix, options);
       },
     });
     await fixture.sweepAfter(0, next);
     expect(await fixture.documents()).toEqual([]);
-    expect(asked).toEqual([keys[1], keys[3]]);
+    expect(positions).toEqual([keys[1], keys[3]]);
     expect(await fixture.redis.exists(fixture.deps.keys.sweep('tombstones'))).toBe(0);
   });
 });

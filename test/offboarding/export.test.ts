@@ -90,9 +90,9 @@ test('a tenant with a shut gate is exported, and the official client opens all o
     unknownKeyFiles: 1,
   });
   const lines = manifest();
-  const ours = lines.filter(({ kmsKeyArn }) => kmsKeyArn !== undefined);
-  expect(ours).toHaveLength(31);
-  for (const { key, file = '', kmsKeyArn, bytes, sha256 } of ours) {
+  const underTenantKey = lines.filter(({ kmsKeyArn }) => kmsKeyArn !== undefined);
+  expect(underTenantKey).toHaveLength(31);
+  for (const { key, file = '', kmsKeyArn, bytes, sha256 } of underTenantKey) {
     expect({ file, kmsKeyArn }).toEqual({ file: key, kmsKeyArn: keyArn });
     const stored = readFileSync(join(dir, file));
     expect([stored.length, createHash('sha256').update(stored).digest('hex')]).toEqual([bytes, sha256]);

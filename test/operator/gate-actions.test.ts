@@ -46,9 +46,9 @@ test('a denial needs action by the tenant, unless a policy of sealdex denies', (
   expect(remedyOf({ ...PLACE, code: 'KEY_DENIED', deniedBy: 'tenant' })).toEqual(
     remedyOf({ ...PLACE, code: 'KEY_DENIED' }),
   );
-  const ours = remedyOf({ ...PLACE, code: 'KEY_DENIED', deniedBy: 'operator' });
-  expect(ours.whoActs).toBe('operator');
-  const [makes, uses] = ours.commands;
+  const ownCommands = remedyOf({ ...PLACE, code: 'KEY_DENIED', deniedBy: 'operator' });
+  expect(ownCommands.whoActs).toBe('operator');
+  const [makes, uses] = ownCommands.commands;
   expect(makes).toMatch(/^sealdex policy worker > policy\.json$/);
   expect(uses).toMatch(/^aws iam .* file:\/\/policy\.json$/);
 });
@@ -67,11 +67,11 @@ test('a draining gate needs no action', () => {
 });
 
 describe('the commands of sealdex', () => {
-  const ours = [...Object.values(GATE_ACTIONS), DENIED_BY_OPERATOR].flatMap(({ commands }) =>
+  const ownCommands = [...Object.values(GATE_ACTIONS), DENIED_BY_OPERATOR].flatMap(({ commands }) =>
     commands.filter((command) => command.startsWith('sealdex ')),
   );
 
-  test.each(ours)('exist, with their options: %s', async (text) => {
+  test.each(ownCommands)('exist, with their options: %s', async (text) => {
     let command: Command | undefined = await buildProgram();
     const words = text.split(' ').slice(1);
     while (command && command.commands.length > 0) {
@@ -83,5 +83,5 @@ describe('the commands of sealdex', () => {
     expect(words.filter((word) => word.startsWith('--') && !known.includes(word))).toEqual([]);
   });
 
-  test('are in the table', () => expect(ours.length).toBeGreaterThan(2));
+  test('are in the table', () => expect(ownCommands.length).toBeGreaterThan(2));
 });

@@ -346,9 +346,9 @@ describe('parked jobs', () => {
       1,
       `j${'0'.repeat(32)}`,
     );
-    const ours = new Set(['list-a', 'list-b']);
+    const listed = new Set(['list-a', 'list-b']);
     const listOf = async (size: number) =>
-      (await Array.fromAsync(installation.operator.parkedJobs({ size }))).filter(({ tenant }) => ours.has(tenant));
+      (await Array.fromAsync(installation.operator.parkedJobs({ size }))).filter(({ tenant }) => listed.has(tenant));
     const all = await listOf(100);
     expect(new Set(all.map(({ jobId }) => jobId))).toEqual(new Set([...first, ...second, ...third]));
     expect(all).toHaveLength(6);

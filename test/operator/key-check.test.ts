@@ -60,11 +60,11 @@ const AFTER_KMS = ['plan', 'other owners'];
 test('a valid key can be attached, and every step passes', async () => {
   const arn = services.kms.createKey();
   boundTo(arn);
-  const heard: string[] = [];
-  const checked = await check(arn, { onStep: ({ step }) => heard.push(step) });
+  const stepNames: string[] = [];
+  const checked = await check(arn, { onStep: ({ step }) => stepNames.push(step) });
   expect(badOf(checked)).toEqual([]);
   expect(checked).toMatchObject({ tenant: 'acme', arn, canAttach: true });
-  expect(heard).toEqual([
+  expect(stepNames).toEqual([
     'arn',
     'owner',
     'DescribeKey',
@@ -81,7 +81,7 @@ test('a valid key can be attached, and every step passes', async () => {
     'other tenant',
     ...AFTER_KMS,
   ]);
-  expect(checked.steps.map(({ step }) => step)).toEqual(heard);
+  expect(checked.steps.map(({ step }) => step)).toEqual(stepNames);
 });
 
 test('a check makes each call once, in the real context except for the wrong ones, and changes nothing', async () => {

@@ -51,7 +51,7 @@ const refusal = (code: string, explanation: RegExp) => ({
   message: expect.stringMatching(explanation) as string,
 });
 
-const blockedFor = (told: readonly OwnerBlocked[]): string[] => told.map(({ tenant }) => tenant);
+const blockedFor = (results: readonly OwnerBlocked[]): string[] => results.map(({ tenant }) => tenant);
 
 const isBlocked = async (tenant: string): Promise<boolean> =>
   (await operator.tenant(tenant)).blockedKeys.some((each) => each.arn === arn);

@@ -83,7 +83,7 @@ describe('status', () => {
   it('skips invalid heartbeats', async () => {
     const root = `sealdex:{${scene.config.queue}}:processes`;
     const before = (await scene.operator.status()).processes.length;
-    const rubbish = [
+    const invalid = [
       '{}',
       '[]',
       'null',
@@ -93,9 +93,9 @@ describe('status', () => {
       '{"keys":"1","oldestKeyMs":0,"kmsCalls":{}}',
       '{"keys":1,"oldestKeyMs":0,"kmsCalls":{"a":"b"}}',
     ];
-    for (const [index, text] of rubbish.entries()) {
-      await scene.redis.zadd(root, Date.now(), `rubbish-${index}`);
-      await scene.redis.set(`${root}:rubbish-${index}`, text);
+    for (const [index, text] of invalid.entries()) {
+      await scene.redis.zadd(root, Date.now(), `invalid-${index}`);
+      await scene.redis.set(`${root}:invalid-${index}`, text);
     }
     const { processes, keys } = await scene.operator.status();
     expect(processes).toHaveLength(before);

@@ -59,7 +59,7 @@ test('a release runs in one process only, and does not delay polling', async () 
   const release = stepping();
   const fleet = await Promise.all([1, 2, 3].map(() => fixture.process({ release: release.release })));
   await draining(fleet[0]!);
-  for (let look = 0; look < 3; look += 1) await Promise.all(fleet.map((process) => process.tick()));
+  for (let poll = 0; poll < 3; poll += 1) await Promise.all(fleet.map((process) => process.tick()));
   await eventually(() => release.begun() === 1);
   release.step();
   expect(await eventually(() => release.answers.length === 1 && [...release.answers])).toEqual([true]);
@@ -138,14 +138,14 @@ test('a probe can be stopped twice in any state: idle, probing, releasing, never
   await releasing.tick();
   await eventually(() => release.begun() === 1);
   await trying.write(0, fixture.record('globex', globex, { nextProbe: 0 }));
-  const looking = trying.tick();
+  const running = trying.tick();
   await eventually(async () => (await fixture.redis.keys(`${fixture.keys.prefix}:leases:*globex*`)).length === 1);
   await Promise.all([idle.probe.stop(), idle.probe.stop()]);
 
   const stops = [releasing, trying, releasing, trying].map(({ probe }) => probe.stop());
   release.step();
   tried.resolve();
-  await Promise.all([...stops, looking]);
+  await Promise.all([...stops, running]);
   expect(release.answers).toEqual([false]);
   expect(await fixture.gate('globex', globex)).toMatchObject({ record: { goodProbes: 1 } });
   expect(await fixture.redis.keys(`${fixture.keys.prefix}:leases:*`)).toEqual([]);

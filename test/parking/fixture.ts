@@ -25,7 +25,7 @@ export interface Process {
   /** Writes any record past the state machine, as another process would, if the gate has this epoch; then polls. */
   write(seenEpoch: number, record: GateRecord): Promise<boolean>;
   /** No message of the others reaches it from now on. */
-  deafen(): Promise<void>;
+  unsubscribe(): Promise<void>;
   /** Learns of all gates, then tries what is due. */
   tick(): Promise<void>;
 }
@@ -172,7 +172,7 @@ async function openProcess(
       await gates.tick();
       return isDone;
     },
-    deafen: async () => void (await subscriber.unsubscribe(keys.gateChanged)),
+    unsubscribe: async () => void (await subscriber.unsubscribe(keys.gateChanged)),
     async tick() {
       await gates.tick();
       await probe.tick();

@@ -46,7 +46,7 @@ const fails = async ({ gates }: Process, epoch: number, code?: Code, tenant = 'a
   (await gates.apply(keyRef(tenant, keyArn), keyFailed(code), { epoch })).isChanged;
 
 test('a change with an old epoch is rejected, and the caller receives the current gate', async () => {
-  await there.deafen();
+  await there.unsubscribe();
   await change(here, 'shut');
   expect(await fails(there, 0, 'KEY_DENIED')).toBe(false);
   expect(there.gates.get(keyRef('acme', keyArn))).toEqual(await fixture.gate('acme', keyArn));
@@ -74,7 +74,7 @@ test('a change reaches other processes at once, without polling', async () => {
 });
 
 test('polling recovers a lost pub/sub message', async () => {
-  await there.deafen();
+  await there.unsubscribe();
   await change(here, 'shut');
   expect(refusalIn(there)).toBeUndefined();
   await there.gates.tick();
@@ -82,7 +82,7 @@ test('polling recovers a lost pub/sub message', async () => {
 });
 
 test('a rejected change does not hide a change of another gate after a lost message', async () => {
-  await there.deafen();
+  await there.unsubscribe();
   await change(here, 'shut');
   await there.gates.tick();
   await change(here, 'shut', 'globex');
@@ -93,7 +93,7 @@ test('a rejected change does not hide a change of another gate after a lost mess
 
 test('a message received during a poll is not overwritten by that poll', async () => {
   let meanwhile = async (): Promise<void> => {};
-  const looking = await fixture.process({
+  const polling = await fixture.process({
     through: (redis) =>
       Object.assign(Object.create(redis) as typeof redis, {
         async hgetall(key: string) {
@@ -113,10 +113,10 @@ test('a message received during a poll is not overwritten by that poll', async (
       `1 ${gateId(keyRef('globex', keyArn))} 1 ${JSON.stringify(late)}`,
     );
     await change(here, 'shut');
-    await eventually(() => stateIn(looking) === 'shut');
+    await eventually(() => stateIn(polling) === 'shut');
   };
-  await looking.gates.tick();
-  expect(stateIn(looking)).toBe('shut');
+  await polling.gates.tick();
+  expect(stateIn(polling)).toBe('shut');
 });
 
 test('an old message changes nothing', async () => {
@@ -171,7 +171,7 @@ test.for(['999999999999999', '9999999999999999', '5'])(
     expect(here.gates.get(keyRef('acme', keyArn))).toEqual(NO_GATE);
     expect(await fails(here, 0)).toBe(true);
     expect(await eventually(() => refusalIn(there)?.code)).toBe('KEY_DISABLED');
-    await there.deafen();
+    await there.unsubscribe();
     for (const state of ['draining', 'open'] as const) await change(here, state);
     await there.gates.tick();
     expect([stateIn(here), stateIn(there)]).toEqual(['open', 'open']);
@@ -181,18 +181,18 @@ test.for(['999999999999999', '9999999999999999', '5'])(
 test('a foreign message about a gate has effect until the next poll, and a real change replaces it', async () => {
   await change(here, 'shut');
   await eventually(() => stateIn(there) === 'shut');
-  const tell = async (): Promise<void> => {
+  const publishForged = async (): Promise<void> => {
     await fixture.redis.publish(
       fixture.keys.gateChanged,
       `999999999999999 ${gateId(keyRef('acme', keyArn))} ${forged('999999999999999')}`,
     );
     await eventually(() => stateIn(there) === 'open');
   };
-  await tell();
+  await publishForged();
   await there.gates.tick();
   expect(refusalIn(there)?.code).toBe('KEY_DISABLED');
   expect(there.closed).toHaveLength(2);
-  await tell();
+  await publishForged();
   expect(await fails(there, 0)).toBe(false);
   expect(refusalIn(there)?.code).toBe('KEY_DISABLED');
 });
@@ -203,7 +203,7 @@ test.for(['999999999999999', '9'.repeat(30), '007', 'nonsense'])(
     await change(here, 'shut');
     await fixture.redis.set(fixture.keys.gateEpoch, counter);
     await Promise.all([here.gates.tick(), there.gates.tick()]);
-    await there.deafen();
+    await there.unsubscribe();
     for (const tenant of ['acme', 'globex', 'initech']) {
       const { epoch } = await fixture.gate(tenant, keyArn);
       expect(await fails(here, epoch, 'KEY_DISABLED', tenant)).toBe(true);
@@ -219,7 +219,7 @@ test('a Redis that lost its last second is followed, even if other gates have ra
   const kept = (await fixture.redis.hget(fixture.keys.gates, id)) ?? '';
   for (const state of ['draining', 'open'] as const) await change(here, state);
   await here.gates.tick();
-  await here.deafen();
+  await here.unsubscribe();
   await fixture.redis.hset(fixture.keys.gates, id, kept);
   await fixture.redis.set(fixture.keys.gateEpoch, '1');
   await here.gates.tick();
@@ -257,13 +257,13 @@ test('a gate unread for 5 s is unknown until the next poll', async () => {
 
 test('refresh() polls once for all callers after 5 s, and reports a gate shut meanwhile', async () => {
   expect(there.gates.refresh()).toBeUndefined();
-  await there.deafen();
+  await there.unsubscribe();
   expect(await fails(here, 0)).toBe(true);
   fixture.clock.skipMonotonic(5001);
-  const looking = there.gates.refresh();
-  expect(looking).toBeInstanceOf(Promise);
-  expect(there.gates.refresh()).toBe(looking);
-  await looking;
+  const polling = there.gates.refresh();
+  expect(polling).toBeInstanceOf(Promise);
+  expect(there.gates.refresh()).toBe(polling);
+  await polling;
   expect(there.closed).toHaveLength(1);
   expect(there.gates.refresh()).toBeUndefined();
 });
@@ -295,9 +295,9 @@ test('a shut gate’s error has the facts of the key, and an operator stop takes
   const { code, reason, deletesAt, since } = record;
   expect(refusalIn(here)).toMatchObject({ code, keyArn, reason, deletesAt, since });
   const operatorStop = { code: 'TENANT_PAUSED', since: 3, reason: 'incident' } as const;
-  const said = here.gates.refusal({ ...keyRef('acme', keyArn), operatorStop });
-  expect(said).toMatchObject({ code: 'TENANT_PAUSED', keyArn, since: 3 });
-  expect(said?.message).not.toContain('incident');
+  const refused = here.gates.refusal({ ...keyRef('acme', keyArn), operatorStop });
+  expect(refused).toMatchObject({ code: 'TENANT_PAUSED', keyArn, since: 3 });
+  expect(refused?.message).not.toContain('incident');
 });
 
 test('reads of missing gates and rejected changes use no memory', async () => {

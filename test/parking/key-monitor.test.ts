@@ -15,7 +15,7 @@ let working: Set<string>;
 let keysInUse: number;
 let someKeys: KeyRef[];
 let suspects: string[];
-let asked: string[];
+let tested: string[];
 
 const monitorOf = ({ gates }: Process, change: Partial<KeyMonitorDeps> = {}): KeyMonitor =>
   createKeyMonitor({
@@ -26,7 +26,7 @@ const monitorOf = ({ gates }: Process, change: Partial<KeyMonitorDeps> = {}): Ke
     platformKeyArn: fixture.platformKeyArn,
     operatorStopOf: async () => undefined,
     currentKeyOf: async (tenant) => fixture.owners.get(tenant)?.keyArn,
-    works: async ({ keyArn }) => (asked.push(keyArn), working.has(keyArn)),
+    works: async ({ keyArn }) => (tested.push(keyArn), working.has(keyArn)),
     platformKeyWorks: async () => working.has(fixture.platformKeyArn),
     keysInUse: async () => keysInUse,
     someKeys: async () => someKeys,
@@ -40,7 +40,7 @@ beforeEach(async () => {
   working = new Set([fixture.platformKeyArn]);
   keysInUse = 1;
   someKeys = [callOf('bystander')];
-  [suspects, asked] = [[], []];
+  [suspects, tested] = [[], []];
   monitor = monitorOf(here);
   call = keyRef('acme', fixture.tenant('acme'));
 });
@@ -79,13 +79,13 @@ test.for(['KEY_DISABLED', 'KEY_PENDING_DELETION', 'KEY_PENDING_IMPORT', 'KEY_UNA
 );
 
 test('a gate contains the facts of the KMS error, and whether the key is the current one', async () => {
-  const told = { reason: 'DisabledException', deniedBy: 'tenant', deletesAt: 99, requestId: 'a1b2-c3' } as const;
+  const kmsFacts = { reason: 'DisabledException', deniedBy: 'tenant', deletesAt: 99, requestId: 'a1b2-c3' } as const;
   const cause = new Error('secret words');
-  await monitor.begin(call).failed(new SealdexError('KEY_PENDING_DELETION', undefined, { ...told, cause }));
+  await monitor.begin(call).failed(new SealdexError('KEY_PENDING_DELETION', undefined, { ...kmsFacts, cause }));
   const now = fixture.clock.now();
   const since = { since: now, codeSince: now };
   expect((await fixture.gate('acme', call.keyArn)).record).toMatchObject({
-    ...told,
+    ...kmsFacts,
     ...since,
     wasCurrent: true,
     probes: 0,
@@ -247,8 +247,8 @@ test('a process that has used no other key tests those of other tenants, before 
   someKeys = [calls[0]!, stranger];
   working.add(stranger.keyArn);
   expect(new Set(await denied(6))).toEqual(new Set(['KEY_DENIED']));
-  expect(asked).toContain(stranger.keyArn);
-  expect(asked).not.toContain(calls[0]!.keyArn);
+  expect(tested).toContain(stranger.keyArn);
+  expect(tested).not.toContain(calls[0]!.keyArn);
   working.delete(stranger.keyArn);
   fixture.clock.advance(3000);
   expect(await fails('KEY_DENIED')).toBe('PLATFORM_DENIED');
@@ -287,10 +287,10 @@ test('anyKeyWorks() tests the last three working and the last three denied keys'
   for (let at = 0; at < 5; at += 1) monitor.begin(callOf(`worked-${at}`)).ok();
   await denied(5);
   fixture.clock.advance(3000);
-  asked = [];
+  tested = [];
   expect(await monitor.anyKeyWorks()).toBe(false);
   const names = ['denied-2', 'denied-3', 'denied-4', 'worked-2', 'worked-3', 'worked-4', 'bystander'];
-  expect(asked).toEqual(names.map((name) => callOf(name).keyArn));
+  expect(tested).toEqual(names.map((name) => callOf(name).keyArn));
   working.add(callOf('denied-3').keyArn);
   expect(await monitor.anyKeyWorks()).toBe(true);
 });

@@ -10,7 +10,7 @@ let pause: Pause;
 let broken: Set<PausingCode>;
 /** Proofs that were asked for, and what was told, in order. */
 let proofs: PausingCode[];
-let told: string[];
+let events: string[];
 /** Proofs wait for this. */
 let held: Promise<void>;
 
@@ -18,11 +18,11 @@ beforeEach(() => {
   clock = new FakeClock();
   broken = new Set();
   held = Promise.resolve();
-  [proofs, told] = [[], []];
+  [proofs, events] = [[], []];
   const say =
     (level: string) =>
     (facts: object): void =>
-      void told.push(`${level} ${(facts as { code: string }).code}`);
+      void events.push(`${level} ${(facts as { code: string }).code}`);
   pause = createPause({
     clock,
     log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
@@ -31,8 +31,8 @@ beforeEach(() => {
       await held;
       return !broken.has(code);
     },
-    onPause: (code) => void told.push(`pause ${code}`),
-    onResume: () => void told.push('resume'),
+    onPause: (code) => void events.push(`pause ${code}`),
+    onResume: () => void events.push('resume'),
   });
 });
 
@@ -50,7 +50,7 @@ test('every code that pauses a job pauses the process, as does a long outage', (
 test('an unconfirmed platform fault pauses nothing', async () => {
   pause.onPlatformSuspected('PLATFORM_STORE');
   await settled();
-  expect([pause.code, proofs, told]).toEqual([undefined, ['PLATFORM_STORE'], []]);
+  expect([pause.code, proofs, events]).toEqual([undefined, ['PLATFORM_STORE'], []]);
 });
 
 test('a platform fault is confirmed once for all jobs, logged once, and pauses once', async () => {
@@ -60,7 +60,7 @@ test('a platform fault is confirmed once for all jobs, logged once, and pauses o
   for (let job = 0; job < 30; job += 1) pause.onPlatformSuspected('PLATFORM_STORE');
   await settled();
   expect([pause.code, proofs]).toEqual(['PLATFORM_STORE', ['PLATFORM_STORE']]);
-  expect(told).toEqual(['error PLATFORM_STORE', 'pause PLATFORM_STORE']);
+  expect(events).toEqual(['error PLATFORM_STORE', 'pause PLATFORM_STORE']);
 });
 
 test('a dismissed suspicion can come again', async () => {
@@ -76,7 +76,7 @@ test('the pause ends within 5 s of the fix, with one log line', async () => {
   broken.add('PLATFORM_KEY');
   pause.onPlatformSuspected('PLATFORM_KEY');
   await settled();
-  for (let look = 0; look < 5; look += 1) {
+  for (let round = 0; round < 5; round += 1) {
     clock.advance(5000);
     await settled();
   }
@@ -86,7 +86,7 @@ test('the pause ends within 5 s of the fix, with one log line', async () => {
   await eventually(() => pause.code === undefined);
   clock.advance(50_000);
   await settled();
-  expect(told).toEqual(['error PLATFORM_KEY', 'pause PLATFORM_KEY', 'info PLATFORM_KEY', 'resume']);
+  expect(events).toEqual(['error PLATFORM_KEY', 'pause PLATFORM_KEY', 'info PLATFORM_KEY', 'resume']);
 });
 
 test('a failure of an active job during the pause changes nothing', async () => {
@@ -114,7 +114,7 @@ test('a confirmation after the stop pauses nothing, and a recovery after the sto
   await settled();
   pause.onPlatformSuspected('PLATFORM_KEY');
   await settled();
-  expect([pause.code, proofs.length, told, clock.pending]).toEqual([undefined, 1, [], 0]);
+  expect([pause.code, proofs.length, events, clock.pending]).toEqual([undefined, 1, [], 0]);
 });
 
 test('a pause stopped during its check stays as it is', async () => {
@@ -124,9 +124,9 @@ test('a pause stopped during its check stays as it is', async () => {
   const go = Promise.withResolvers<void>();
   held = go.promise;
   broken.clear();
-  const looking = pause.tick();
+  const running = pause.tick();
   await pause.stop();
   go.resolve();
-  await looking;
-  expect([pause.code, told.includes('resume')]).toEqual(['PLATFORM_KEY', false]);
+  await running;
+  expect([pause.code, events.includes('resume')]).toEqual(['PLATFORM_KEY', false]);
 });

@@ -27,15 +27,15 @@ async function shut(change: Partial<GateRecord> = {}): Promise<void> {
   expect(await one.write(epoch, fixture.record('acme', keyArn, change))).toBe(true);
 }
 
-const standing = async (): Promise<GateRecord> => (await fixture.gate('acme', keyArn)).record!;
+const storedGate = async (): Promise<GateRecord> => (await fixture.gate('acme', keyArn)).record!;
 const tries = (operation: 'GenerateDataKey' | 'Decrypt' = 'GenerateDataKey'): number =>
   fixture.kms.counts.count({ operation, key: keyArn });
 
 /** At the moment when the gate is due, all at once. */
 async function due(...processes: Process[]): Promise<GateRecord> {
-  fixture.later((await standing()).nextProbe - fixture.clock.now());
+  fixture.later((await storedGate()).nextProbe - fixture.clock.now());
   await Promise.all((processes.length > 0 ? processes : [one]).map((process) => process.tick()));
-  return standing();
+  return storedGate();
 }
 
 const refuse = (fault: (typeof KMS_FAULTS)[keyof typeof KMS_FAULTS], match: MemoryKmsMatch = {}): { clear(): void } =>
@@ -66,8 +66,8 @@ test('two successful probes open the gate, and it is open after its release', as
   expect(await due()).toMatchObject({ state: 'draining', code: 'KEY_DISABLED' });
   expect([tries(), tries('Decrypt')]).toEqual([2, 2]);
   await one.tick();
-  await eventually(async () => (await standing()).state === 'open');
-  expect(await standing()).toMatchObject({ since: fixture.clock.now() });
+  await eventually(async () => (await storedGate()).state === 'open');
+  expect(await storedGate()).toMatchObject({ since: fixture.clock.now() });
   expect(one.gates.refusal(keyRef('acme', keyArn))).toBeUndefined();
   expect(fixture.lines.filter(({ message }) => message === 'gate opened')).toHaveLength(1);
 });
@@ -96,7 +96,7 @@ test.for([
 ] as const)('a probe that ends with %s is inconclusive', async ([, fault]) => {
   await shut({ reason: 'DisabledException', requestId: 'r1', deletesAt: 5 });
   await due();
-  const before = await standing();
+  const before = await storedGate();
   const down = refuse(fault);
   const after = await due();
   expect(after).toEqual({
@@ -117,8 +117,8 @@ test('a gate follows the KMS error: disabled, then pending deletion with its dat
   await shut({ reason: 'DisabledException', requestId: 'the first refusal', note: 'a word' });
   expect(await due()).toMatchObject({ code: 'KEY_DISABLED', since, codeSince: since });
   fixture.kms.scheduleDeletion(keyArn, { days: 7 });
-  const { requestId, note, deletesAt, ...said } = await due();
-  expect(said).toMatchObject({ code: 'KEY_PENDING_DELETION', since, codeSince: fixture.clock.now() });
+  const { requestId, note, deletesAt, ...rest } = await due();
+  expect(rest).toMatchObject({ code: 'KEY_PENDING_DELETION', since, codeSince: fixture.clock.now() });
   expect(note).toBeUndefined();
   expect(requestId).toMatch(/^[\w-]{36}$/);
   expect(deletesAt).toBeGreaterThan(Date.now() + 6 * DAY_MS);
@@ -175,7 +175,7 @@ test('a key is destroyed after 24 h as not found, but only while the platform ke
   expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
   fixture.later(shutAt + DAY_MS - 1 - fixture.clock.now());
   await one.tick();
-  expect(await standing()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
+  expect(await storedGate()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
   // As with a wrong region: nothing is found there.
   const nowhere = fixture.kms.faults.set({ match: { key: fixture.platformKeyArn }, fault: KMS_FAULTS.notFound });
   expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
@@ -217,10 +217,10 @@ test('a gate shut during its deletion stays', async () => {
   await shut({ state: 'open' });
   fixture.later(2 * HOUR_MS);
   const other = await fixture.process();
-  await one.deafen();
+  await one.unsubscribe();
   await other.write(1, fixture.record('acme', keyArn));
   await one.probe.tick();
-  expect(await standing()).toMatchObject({ state: 'shut' });
+  expect(await storedGate()).toMatchObject({ state: 'shut' });
 });
 
 test('a probe result is not reported if the gate was changed meanwhile', async () => {
@@ -234,7 +234,7 @@ test('a probe result is not reported if the gate was changed meanwhile', async (
   });
   await shut({ goodProbes: 1, nextProbe: 0 });
   await meanwhile.tick();
-  expect(await standing()).toMatchObject({ state: 'shut', code: 'KEY_DENIED', goodProbes: 0 });
+  expect(await storedGate()).toMatchObject({ state: 'shut', code: 'KEY_DENIED', goodProbes: 0 });
 });
 
 test('an extra probe does not wait, and counts as one of the two successful probes', async () => {

@@ -190,9 +190,9 @@ it('requests of 64 tenants are no longer tried after 16 failures if KMS does not
   expect(new Set(results.map((result) => (result instanceof SealdexError ? result.code : result.status)))).toEqual(
     new Set(['KMS_FAILED']),
   );
-  const asked = keys.filter((key) => scene.services.kms.counts.count({ key }) > 0);
-  expect(asked.length).toBeGreaterThan(0);
-  expect(asked.length).toBeLessThanOrEqual(16);
+  const called = keys.filter((key) => scene.services.kms.counts.count({ key }) > 0);
+  expect(called.length).toBeGreaterThan(0);
+  expect(called.length).toBeLessThanOrEqual(16);
   scene.services.kms.faults.clear();
   expect(await producer.enqueueIndexBulk([request('quiet-after')])).toMatchObject([{ status: 'queued' }]);
 });
@@ -207,8 +207,8 @@ it('requests are no longer tried after 16 failures if the gates are unknown', as
     await createTenants({ config, clock: systemClock, store, changes, audit: noAudit }),
     (tenants) => tenants.close(),
   );
-  let asked = 0;
-  const refusal = (): SealdexError => ((asked += 1), new SealdexError('GATE_UNKNOWN'));
+  let called = 0;
+  const refusal = (): SealdexError => ((called += 1), new SealdexError('GATE_UNKNOWN'));
   const ring = {} as IntakeDeps['ring'];
   const { inlineBytes, platformKeyArn } = config;
   const intake = { store, ring, inlineBytes, platformKeyArn, refusal };
@@ -219,7 +219,7 @@ it('requests are no longer tried after 16 failures if the gates are unknown', as
   );
   expect(results).toHaveLength(64);
   for (const result of results) expect(result).toMatchObject({ code: 'GATE_UNKNOWN' });
-  expect(asked).toBe(16);
+  expect(called).toBe(16);
 });
 
 it("disabled keys of 20 tenants fail only those tenants' requests", async () => {

@@ -77,15 +77,15 @@ describe('a reused idempotency key', () => {
   ];
   it.each(others)('for an index request with %s is a conflict', async (name, more) => {
     const key = `index ${name}`;
-    const asked = index(key, { document: documentOf('index') });
-    const first = await producer.enqueueIndex(asked);
+    const sent = index(key, { document: documentOf('index') });
+    const first = await producer.enqueueIndex(sent);
     const before = await jobOf(first);
     for (const by of [producer, second]) {
-      const refusal = await refusalOf(() => by.enqueueIndex({ ...asked, ...more }));
+      const refusal = await refusalOf(() => by.enqueueIndex({ ...sent, ...more }));
       expect(refusal).toMatchObject({ code: CONFLICT, field: 'idempotencyKey' });
     }
     expect(await jobOf(first)).toEqual(before);
-    for (const by of [producer, second]) expect(await by.enqueueIndex(asked)).toMatchObject(duplicateOf(first));
+    for (const by of [producer, second]) expect(await by.enqueueIndex(sent)).toMatchObject(duplicateOf(first));
   });
 
   it('for an upload is a conflict if the file, its name or an option differs, as bytes and as a stream', async () => {
@@ -103,9 +103,9 @@ describe('a reused idempotency key', () => {
       { ifExists: 'reject' },
     ];
     for (const more of differing) {
-      const asked = upload('file', more);
-      expect(await codeOf(() => second.enqueueUpload(asked))).toBe(CONFLICT);
-      expect(asked.body instanceof Readable ? asked.body.destroyed : true).toBe(true);
+      const sent = upload('file', more);
+      expect(await codeOf(() => second.enqueueUpload(sent))).toBe(CONFLICT);
+      expect(sent.body instanceof Readable ? sent.body.destroyed : true).toBe(true);
     }
     expect(await jobOf(first)).toEqual(before);
     for (const more of [
@@ -163,10 +163,10 @@ describe('two parallel requests with one idempotency key', () => {
     for (const by of producers) await by.enqueueIndex(index('warm'));
     for (let round = 0; round < 5; round++) {
       const key = `race ${round}`;
-      const asked = [index(key), index(key, { document: documentOf('other') })];
+      const sent = [index(key), index(key, { document: documentOf('other') })];
       const answers = await Promise.all(
         Array.from({ length: 8 }, (_, at) =>
-          producers[at % 2]!.enqueueIndex(asked[(at >> 1) % 2]!).then(
+          producers[at % 2]!.enqueueIndex(sent[(at >> 1) % 2]!).then(
             (result) => ({ at, jobId: result.jobId, outcome: result.status as string }),
             (error: unknown) => ({ at, jobId: '', outcome: String((error as { code?: unknown }).code) }),
           ),
@@ -210,8 +210,7 @@ describe('an idempotency record', () => {
     const first = await producer.enqueueIndex(index('old'));
     await scene.redis.hdel(recordOf(first), 'fingerprint');
     const other = index('old', { document: documentOf('other') });
-    for (const asked of [index('old'), other])
-      expect(await second.enqueueIndex(asked)).toMatchObject(duplicateOf(first));
+    for (const sent of [index('old'), other]) expect(await second.enqueueIndex(sent)).toMatchObject(duplicateOf(first));
     expect(await fingerprintOf(first)).toBeNull();
   });
 
@@ -219,8 +218,8 @@ describe('an idempotency record', () => {
     const first = await producer.enqueueIndex(index('expired'));
     await scene.redis.del(recordOf(first));
     const other = index('expired', { document: documentOf('other') });
-    for (const asked of [other, index('expired')])
-      expect(await second.enqueueIndex(asked)).toMatchObject(duplicateOf(first));
+    for (const sent of [other, index('expired')])
+      expect(await second.enqueueIndex(sent)).toMatchObject(duplicateOf(first));
     expect(await fingerprintOf(first)).toBeNull();
     expect((await jobOf(first)) as { objects: string[] }).toMatchObject({ objects: { length: 1 } });
   });

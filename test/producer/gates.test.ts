@@ -175,7 +175,7 @@ describe('a tenant on the platform key', () => {
     await scene.operator.putTenant(tenant, change);
     return tenant;
   };
-  const word = { reason: 'asked for', since: SHUT_AT };
+  const operatorStop = { reason: 'asked for', since: SHUT_AT };
 
   it('has its documents’ key there, and keeps content for intake while it is paused', async () => {
     const producer = await scene.producer();
@@ -184,9 +184,9 @@ describe('a tenant on the platform key', () => {
       platformArn,
       'documents',
     ]);
-    const paused = await onPlatform({ paused: word });
+    const paused = await onPlatform({ paused: operatorStop });
     expect(await waitsUnder(paused, await producer.enqueueIndex(request(paused)))).toEqual([platformArn, 'intake']);
-    const choosy = await onPlatform({ paused: word, whenKeyShut: 'refuse' });
+    const choosy = await onPlatform({ paused: operatorStop, whenKeyShut: 'refuse' });
     expect(await refusalOf(() => producer.enqueueIndex(request(choosy)))).toMatchObject({
       code: 'TENANT_PAUSED',
       since: SHUT_AT,
@@ -195,9 +195,9 @@ describe('a tenant on the platform key', () => {
 
   it.each([
     ['blocked', {}, 'KEY_BLOCKED'],
-    ['blocked while the tenant is paused', { paused: word }, 'TENANT_PAUSED'],
+    ['blocked while the tenant is paused', { paused: operatorStop }, 'TENANT_PAUSED'],
   ] as const)('with that key %s is rejected, since there is no other', async (_, change, code) => {
-    const tenant = await onPlatform({ ...change, blocked: { arn: platformArn, stop: word } });
+    const tenant = await onPlatform({ ...change, blocked: { arn: platformArn, stop: operatorStop } });
     const before = await scene.jobs();
     const producer = await scene.producer({ SEALDEX_INLINE_BYTES: 0 });
     kms.counts.reset();

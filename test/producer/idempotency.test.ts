@@ -94,10 +94,8 @@ describe('the same idempotency key', () => {
     const stop = await scene.work();
     try {
       for (let round = 0; round < 10; round++) {
-        const asked = request(`race-${round}`);
-        const answers = await Promise.all(
-          Array.from({ length: 20 }, (_, at) => producers[at % 2]!.enqueueIndex(asked)),
-        );
+        const sent = request(`race-${round}`);
+        const answers = await Promise.all(Array.from({ length: 20 }, (_, at) => producers[at % 2]!.enqueueIndex(sent)));
         expect(answers.filter(({ status }) => status === 'queued')).toHaveLength(1);
         await ended(producer, answers[0]!.jobId);
         await eventually(async () => (await objectsOf(answers[0]!)).length === 0);

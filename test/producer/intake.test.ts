@@ -99,22 +99,22 @@ describe('content', () => {
 
   it.each(['', 'an idempotency key'])('is deleted again when a full Redis rejects the job %s', async (key) => {
     const producer = await own.producer();
-    const asked = { ...request('full'), ...(key === '' ? {} : { idempotencyKey: key }) };
+    const sent = { ...request('full'), ...(key === '' ? {} : { idempotencyKey: key }) };
     await producer.enqueueIndex(request('before'));
     const before = await own.keysOf('intake/');
     const error = await duringIntake(
-      () => producer.enqueueIndex(asked),
+      () => producer.enqueueIndex(sent),
       () => own.redis.config('SET', 'maxmemory', '1mb'),
     );
     await own.redis.config('SET', 'maxmemory', '0');
     expect(error).toMatchObject({ code: 'QUEUE_FULL', reason: 'OOM', retryAfterMs: 30_000 });
     expect(await own.keysOf('intake/')).toEqual(before);
-    expect(await producer.enqueueIndex(asked)).toMatchObject({ status: 'queued' });
+    expect(await producer.enqueueIndex(sent)).toMatchObject({ status: 'queued' });
   });
 
   /** Freezes Redis while the content is on its way into S3, so that no later command is answered. */
-  async function cutOff(asked: () => Promise<unknown>): Promise<unknown> {
-    const error = await duringIntake(asked, async () => process.kill(redis.pid, 'SIGSTOP'));
+  async function cutOff(sent: () => Promise<unknown>): Promise<unknown> {
+    const error = await duringIntake(sent, async () => process.kill(redis.pid, 'SIGSTOP'));
     process.kill(redis.pid, 'SIGCONT');
     return error;
   }
@@ -130,12 +130,12 @@ describe('content', () => {
   it('is deleted again when Redis is lost before the job is added, and the same key queues it again', async () => {
     using _real = realDeadlines({ promptMs: 5000 });
     const producer = await own.producer();
-    const asked = { ...request('lost'), idempotencyKey: 'lost' };
+    const sent = { ...request('lost'), idempotencyKey: 'lost' };
     await producer.enqueueIndex(request('before'));
     const before = await own.keysOf('intake/');
-    expect(await cutOff(() => producer.enqueueIndex(asked))).toMatchObject({ code: 'REDIS_FAILED' });
+    expect(await cutOff(() => producer.enqueueIndex(sent))).toMatchObject({ code: 'REDIS_FAILED' });
     expect(await own.keysOf('intake/')).toEqual(before);
-    const again = await eventually(() => producer.enqueueIndex(asked).catch(() => undefined));
+    const again = await eventually(() => producer.enqueueIndex(sent).catch(() => undefined));
     const stop = await own.work();
     expect(await ended(producer, again.jobId)).toMatchObject({ state: 'done' });
     await stop();

@@ -15,16 +15,16 @@ export async function findLeaks(redis: Redis, store: Store, words: readonly stri
   const needles = words.flatMap(needlesOf);
   const found: string[] = [];
   const types = new Set<string>();
-  const look = (where: string, bytes: Buffer): void => {
+  const scan = (where: string, bytes: Buffer): void => {
     if (holds(bytes, needles)) found.push(where);
   };
   const keys = await redis.keysBuffer('*');
   for (const key of keys) {
     const where = `redis ${key.toString()}`;
-    look(where, key);
+    scan(where, key);
     const { type, value } = await asItIs(redis, key);
     types.add(type);
-    for (const bytes of flat(value)) look(where, bytes);
+    for (const bytes of flat(value)) scan(where, bytes);
   }
   let objects = 0;
   for (let after: string | undefined; ;) {
@@ -32,10 +32,10 @@ export async function findLeaks(redis: Redis, store: Store, words: readonly stri
     for (const { key } of page.objects) {
       objects += 1;
       const stored = await store.get(key);
-      look(`s3 ${key}`, Buffer.from(`${key} ${JSON.stringify(stored?.metadata)}`));
+      scan(`s3 ${key}`, Buffer.from(`${key} ${JSON.stringify(stored?.metadata)}`));
       const chunks: Uint8Array[] = [];
       for await (const chunk of stored?.body ?? []) chunks.push(chunk);
-      look(`s3 ${key}`, Buffer.concat(chunks));
+      scan(`s3 ${key}`, Buffer.concat(chunks));
     }
     if (page.next === undefined) break;
     after = page.next;

@@ -75,7 +75,7 @@ const NONE: Omit<Replayed, 'deadAgain'> = {
   unknown: 0,
   underWay: 0,
 };
-const told = (change: Partial<Replayed>): Replayed => ({ ...NONE, deadAgain: new Map(), ...change });
+const countsOf = (change: Partial<Replayed>): Replayed => ({ ...NONE, deadAgain: new Map(), ...change });
 
 test('a replay resets attempts, stalls and parking of a job, and gives it a new priority', async () => {
   await using fixture = await openFixture();
@@ -88,7 +88,7 @@ test('a replay resets attempts, stalls and parking of a job, and gives it a new 
     restamped.push(ids);
     await fixture.redis.hset(job, 'priority', 77);
   });
-  expect(await letters.replay({ jobIds: [id] })).toEqual(told({ sent: 1, underWay: 1 }));
+  expect(await letters.replay({ jobIds: [id] })).toEqual(countsOf({ sent: 1, underWay: 1 }));
   expect(restamped).toEqual([[id]]);
   expect(
     await fixture.redis.hmget(job, 'stc', 'stallsSeen', 'parked', 'atm', 'ats', 'failedReason', 'finishedOn'),
@@ -113,7 +113,9 @@ test('a replay reports the outcomes of its jobs: stored, superseded, dead again 
     { code: 'CONTENT_MISSING' },
     { rate: 500, onProgress: (state) => seen.push(state) },
   );
-  expect(replayed).toEqual(told({ sent: 3, stored: 1, superseded: 1, deadAgain: new Map([['CONTENT_TAMPERED', 1]]) }));
+  expect(replayed).toEqual(
+    countsOf({ sent: 3, stored: 1, superseded: 1, deadAgain: new Map([['CONTENT_TAMPERED', 1]]) }),
+  );
   expect(seen.at(-1)).toEqual(replayed);
   expect(await indexOf(fixture)).toEqual({ 'acme:CONTENT_TAMPERED': [ids[2]], 'acme:TENANT_UNKNOWN': [ids[3]] });
 });
@@ -141,7 +143,7 @@ test('a dead letter taken between read and move is reported as already taken', a
   const letters = lettersOf(fixture, jumpingClock(), async () => {
     await other.replay({ jobIds: [one] });
   });
-  expect(await letters.replay({})).toEqual(told({ sent: 1, alreadyTaken: 1, underWay: 1 }));
+  expect(await letters.replay({})).toEqual(countsOf({ sent: 1, alreadyTaken: 1, underWay: 1 }));
   expect((await waiting(fixture)).sort()).toEqual([one, two].sort());
 });
 
@@ -154,7 +156,7 @@ test('a replay does not replay a job twice if it fails during the replay', async
     return { kind: 'dead', code: 'CONTENT_MISSING' };
   });
   const replayed = await fixture.queue.letters.replay({ tenant: 'acme' }, { rate: 500 });
-  expect(replayed).toEqual(told({ sent: 150, deadAgain: new Map([['CONTENT_MISSING', 150]]) }));
+  expect(replayed).toEqual(countsOf({ sent: 150, deadAgain: new Map([['CONTENT_MISSING', 150]]) }));
   expect(runs).toBe(150);
   expect((await indexOf(fixture))['acme:CONTENT_MISSING']?.sort()).toEqual(ids.sort());
 });
@@ -182,7 +184,7 @@ test('a replay reports unfinished jobs as under way after ten seconds without pr
   await using fixture = await openFixture();
   await laid(fixture, 3);
   const clock = jumpingClock();
-  expect(await lettersOf(fixture, clock).replay({})).toEqual(told({ sent: 3, underWay: 3 }));
+  expect(await lettersOf(fixture, clock).replay({})).toEqual(countsOf({ sent: 3, underWay: 3 }));
   expect(clock.passedMs).toBeGreaterThanOrEqual(10_000);
   expect(clock.passedMs).toBeLessThan(11_000);
 });
@@ -201,7 +203,7 @@ test('an interrupted replay reports its counts, and the next one replays the res
       },
     },
   );
-  expect(first).toEqual(told({ sent: 20, underWay: 20 }));
+  expect(first).toEqual(countsOf({ sent: 20, underWay: 20 }));
   expect(await fixture.bull.getFailedCount()).toBe(80);
   const second = await lettersOf(fixture, jumpingClock()).replay({ tenant: 'acme' });
   expect(second.sent).toBe(80);
@@ -279,7 +281,7 @@ test('a job older than the replay limit stays a dead letter, and is reported', a
     })),
   );
   const replayed = await lettersOf(fixture, jumpingClock()).replay({});
-  expect(replayed).toEqual(told({ sent: 1, tooOld: 1, underWay: 1 }));
+  expect(replayed).toEqual(countsOf({ sent: 1, tooOld: 1, underWay: 1 }));
   expect(await waiting(fixture)).toEqual([young]);
   expect(await fixture.queue.letters.letter(old)).toMatchObject({ jobId: old });
 });
@@ -290,6 +292,6 @@ test('a replay rejects a job enqueued longer ago than parking and retention last
   const [id = ''] = await lay(fixture, [
     { since: 1000, data: JSON.stringify(dataOf({ revision: (Date.now() - age) * 1000 })) },
   ]);
-  expect(await fixture.queue.letters.replay({ jobIds: [id] })).toEqual(told({ tooOld: 1 }));
+  expect(await fixture.queue.letters.replay({ jobIds: [id] })).toEqual(countsOf({ tooOld: 1 }));
   expect(await waiting(fixture)).toEqual([]);
 });

@@ -184,7 +184,7 @@ test('a recent entry without a dead letter stays: its job may be about to be mov
 
 test('a job failed by another program is found by the sweep, with a code of sealdex', async () => {
   await using fixture = await openFixture();
-  const [ours] = await bury(fixture, [{}]);
+  const [own] = await bury(fixture, [{}]);
   const id = await fixture.add({ tenant: 'globex' });
   const { host, port } = fixture.redis.options;
   const connection = { host, port, maxRetriesPerRequest: null };
@@ -204,7 +204,7 @@ test('a job failed by another program is found by the sweep, with a code of seal
   await chores(fixture).repairLetters(never);
   expect(await indexOf(fixture)).toEqual({
     '?:STALLED_TOO_OFTEN': [nameless],
-    'acme:CONTENT_MISSING': [ours],
+    'acme:CONTENT_MISSING': [own],
     'globex:INTERNAL': [id],
   });
   expect(await listed(fixture, { tenant: 'globex' })).toEqual([id]);

@@ -99,7 +99,7 @@ test('jobs of both queues are listed across pages, each once, the next ones firs
 
 test('an invalid entry is skipped, and unreadable data has no names', async () => {
   const [text, gone, foreign, good] = [newJobId(), newJobId(), newJobId(), await fixture.add()];
-  await fixture.redis.set(fixture.bull.toKey(text), 'rubbish');
+  await fixture.redis.set(fixture.bull.toKey(text), 'garbage');
   for (const id of [text, gone]) await fixture.redis.lpush(fixture.bull.toKey('wait'), id);
   await fixture.bull.add('other', '{"tenant":"a b"', { jobId: foreign });
   const jobs = await listed();

@@ -79,8 +79,8 @@ test.for(Object.entries(CASES))('%s', async ([, [outcome, expected]]) => {
   // BullMQ looks at the time once more.
   expect(delay).toBeGreaterThanOrEqual(Math.max(0, low! - 100));
   expect(delay).toBeLessThanOrEqual(high!);
-  const { since, ...said } = await fixture.queue.status(id);
-  expect(said).toEqual(status);
+  const { since, ...rest } = await fixture.queue.status(id);
+  expect(rest).toEqual(status);
   expect(since).toBeGreaterThanOrEqual(begun);
   expect(await fixture.redis.hmget(fixture.keys.marker(id), 'state', 'code')).toEqual(
     state === 'delayed' ? [null, null] : [status.state, status.code ?? ''],

@@ -56,16 +56,16 @@ it('the limit rejects from three quarters of maxmemory on, and never without max
 it('the limit reads Redis once a second, regardless of the number of requests', async () => {
   const fullness = new MemoryLimit(redis, clock);
   await redis.config('RESETSTAT');
-  const asked = async (): Promise<number> =>
+  const reads = async (): Promise<number> =>
     Number(/cmdstat_info:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1] ?? 0);
-  const before = await asked();
+  const before = await reads();
   await Promise.all(Array.from({ length: 100 }, () => answer(fullness)));
   clock.advance(999);
   await answer(fullness);
-  expect(await asked()).toBe(before + 2);
+  expect(await reads()).toBe(before + 2);
   clock.advance(1);
   await answer(fullness);
-  expect(await asked()).toBe(before + 4);
+  expect(await reads()).toBe(before + 4);
 });
 
 it('the limit throws REDIS_FAILED without a response from Redis, and reads again for the next request', async () => {

@@ -68,8 +68,8 @@ test('a release moves jobs oldest first, in growing batches, with a fresh priori
 
 test('an aborted release stops between two batches and leaves the rest parked', async () => {
   const ids = await parked(100);
-  let asked = 0;
-  expect(await release(async () => (asked += 1) <= 2)).toBe(false);
+  let checks = 0;
+  expect(await release(async () => (checks += 1) <= 2)).toBe(false);
   expect(await entries()).toEqual(ids.slice(30));
   expect(await counts()).toEqual([70, 30]);
   expect(await release(async () => false)).toBe(false);

@@ -200,13 +200,13 @@ describe('a marker', () => {
       { state: 'dead', code: 'DOCUMENT_INVALID' },
       { state: 'dead', code: 'DOCUMENT_INVALID' },
     ],
-  ] as const)('returns the outcome of its job: %j', async (note, told) => {
+  ] as const)('returns the outcome of its job: %j', async (note, expected) => {
     const id = newJobId();
     const { revision } = await mark(redis, keys, systemClock, id, LIFE_MS);
     await confirm(redis, keys, id);
     await writeStatusNote(redis, keys, systemClock, id, LIFE_MS, note);
-    expect(await mark(redis, keys, systemClock, id, LIFE_MS)).toEqual({ kind: 'confirmed', revision, ...told });
-    expect(await readNote(redis, keys, id)).toMatchObject(told);
+    expect(await mark(redis, keys, systemClock, id, LIFE_MS)).toEqual({ kind: 'confirmed', revision, ...expected });
+    expect(await readNote(redis, keys, id)).toMatchObject(expected);
   });
 
   it('returns an outcome of another version as unknown, without its code', async () => {

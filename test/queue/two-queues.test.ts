@@ -138,9 +138,9 @@ test('parked jobs of both queues wait at one gate, and one release brings all of
 
 test('a release that ends before the uploads reports that jobs are left', async () => {
   const { document, file } = await ended(PARK);
-  let looks = 0;
+  let checks = 0;
   // A batch of the one queue, and the look that finds no more in it.
-  expect(await fixture.queue.release(GATE, async () => (looks += 1) <= 2)).toBe(false);
+  expect(await fixture.queue.release(GATE, async () => (checks += 1) <= 2)).toBe(false);
   expect([await stateOf(document), await stateOf(file)]).toEqual(['queued', 'parked']);
 });
 

@@ -95,8 +95,8 @@ describe('a line of the list', () => {
     const metadata = { revision: String(gone!.revision + 1), 'job-id': gone!.jobId, v: '1', deleted: '1' };
     await overwrite(scene, keyOf({ ...place, id: 'gone' }), { bytes: Buffer.alloc(0), metadata });
     await copy(scene, keyOf({ ...place, id: 'fine' }), keyOf({ ...place, id: 'copied' }));
-    await overwrite(scene, keyOf({ ...place, id: 'changed' }), { bytes: Buffer.from('rubbish') });
-    await overwrite(scene, `documents/acme/${corpus}/not-ours`, { bytes: Buffer.from('rubbish'), metadata: {} });
+    await overwrite(scene, keyOf({ ...place, id: 'changed' }), { bytes: Buffer.from('garbage') });
+    await overwrite(scene, `documents/acme/${corpus}/not-ours`, { bytes: Buffer.from('garbage'), metadata: {} });
   });
 
   const byObject = (documents: readonly ListedDocument[], id: string): ListedDocument | undefined =>

@@ -140,7 +140,7 @@ describe('a modified object', () => {
   });
 
   it('without the form of a message is rejected', async () => {
-    const place = await stored('rubbish');
+    const place = await stored('garbage');
     const { metadata } = await objectAt(scene.store, keyOf(place));
     for (const text of ['', 'hello', '{"v":1}', '\u0002'.repeat(500), '\0'.repeat(10_000)]) {
       await overwrite(scene, keyOf(place), { bytes: Buffer.from(text), metadata });

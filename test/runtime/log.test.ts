@@ -42,20 +42,20 @@ describe('the log', () => {
 describe('a repeated message', () => {
   it('is logged once per interval and key', () => {
     let now = 0;
-    const said: string[] = [];
+    const logged: string[] = [];
     const say = atMostEvery(() => now, 1000);
-    for (now = 0; now < 2500; now += 100) for (const key of ['a', 'b']) say(key, () => said.push(`${key} ${now}`));
-    expect(said).toEqual(['a 0', 'b 0', 'a 1000', 'b 1000', 'a 2000', 'b 2000']);
+    for (now = 0; now < 2500; now += 100) for (const key of ['a', 'b']) say(key, () => logged.push(`${key} ${now}`));
+    expect(logged).toEqual(['a 0', 'b 0', 'a 1000', 'b 1000', 'a 2000', 'b 2000']);
   });
 
   it('is remembered for a limited number of keys', () => {
-    let said = 0;
+    let logged = 0;
     const say = atMostEvery(() => 0, 1000);
-    for (let n = 0; n < 1000; n++) say(`key ${n}`, () => (said += 1));
-    say('key 0', () => (said += 1));
-    expect(said).toBe(1000);
-    say('one more', () => (said += 1));
-    say('key 0', () => (said += 1));
-    expect(said).toBe(1002);
+    for (let n = 0; n < 1000; n++) say(`key ${n}`, () => (logged += 1));
+    say('key 0', () => (logged += 1));
+    expect(logged).toBe(1000);
+    say('one more', () => (logged += 1));
+    say('key 0', () => (logged += 1));
+    expect(logged).toBe(1002);
   });
 });

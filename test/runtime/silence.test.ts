@@ -48,9 +48,9 @@ test.concurrent.for(USES)('a %s connection without a response is replaced', asyn
   const redis = await openRedis({ redisUrl: line.url }, use);
   expect(await redis.ping()).toBe('PONG');
   line.silence();
-  const asked = runCommand(redis.ping()).catch(() => undefined);
+  const pending = runCommand(redis.ping()).catch(() => undefined);
   const answers = await eventually(() => runCommand(redis.ping()).catch(() => undefined));
   expect(answers).toBe('PONG');
-  await asked;
+  await pending;
   closeRedis(redis);
 });

@@ -184,13 +184,13 @@ describe.each(TABLE)('$name', ({ name, fault, isRefusal: refuses, attempts, head
   test.concurrent.each(Object.keys(operations))(
     'for %s is STORE_FAILED or a conflict, and counts as a denial or not',
     async (operation) => {
-      const verdict = operation.startsWith('put if') ? CONFLICTS[name] : undefined;
-      const isConflict = verdict !== undefined;
+      const conflictKind = operation.startsWith('put if') ? CONFLICTS[name] : undefined;
+      const isConflict = conflictKind !== undefined;
       const { requests, ...answered } = await met(operation, (key) => operations[operation]!(own, key));
       const seen = 'error' in answered ? answered.error : undefined;
       expect(
         isConflict ? answered : { code: (seen as SealdexError).code, reason: (seen as SealdexError).reason },
-      ).toEqual(isConflict ? { value: { kind: verdict } } : { code: 'STORE_FAILED', reason: name });
+      ).toEqual(isConflict ? { value: { kind: conflictKind } } : { code: 'STORE_FAILED', reason: name });
       expect(isRefusal(seen)).toBe(!isConflict && refuses);
       expect(requests).toBe(attempts);
     },
@@ -199,8 +199,8 @@ describe.each(TABLE)('$name', ({ name, fault, isRefusal: refuses, attempts, head
   test.concurrent('for a HEAD is named by its status, for it has no body', async () => {
     const { requests, ...answered } = await met('head', (key) => own.head(key));
     const seen = 'error' in answered ? answered.error : undefined;
-    const said = seen instanceof SealdexError ? `${seen.code} ${seen.reason}` : answered;
-    expect(said).toEqual(head === NONE ? { value: undefined } : `STORE_FAILED ${head}`);
+    const mapped = seen instanceof SealdexError ? `${seen.code} ${seen.reason}` : answered;
+    expect(mapped).toEqual(head === NONE ? { value: undefined } : `STORE_FAILED ${head}`);
     expect(isRefusal(seen)).toBe(head !== NONE && (refuses || head === 'Http400'));
     expect(requests).toBeLessThanOrEqual(2);
   });

@@ -43,7 +43,7 @@ function run(place: DocumentPlace, { kind, revision }: Step, through: Store = st
 const write = (revision: number): Step => ({ kind: 'write', revision });
 const deletion = (revision: number): Step => ({ kind: 'delete', revision });
 
-async function standing(place: DocumentPlace): Promise<Step> {
+async function storedStep(place: DocumentPlace): Promise<Step> {
   const stored = await headDocument(store, place);
   if (!stored) throw new Error('nothing is stored');
   const { revision, isDeleted } = stateOf(stored);
@@ -51,7 +51,7 @@ async function standing(place: DocumentPlace): Promise<Step> {
 }
 
 /** Does `step` once, right after the first look at the stored object. */
-function afterLook(step: () => Promise<unknown>): Store {
+function afterRead(step: () => Promise<unknown>): Store {
   let isDone = false;
   return {
     ...store,
@@ -86,23 +86,23 @@ describe('a tombstone', () => {
     services.s3.requests.reset();
     expect(await run(place, deletion(1))).toBe('stored');
     expect(services.s3.requests.all()).toEqual({ 'PUT object': 1 });
-    expect(await standing(place)).toEqual(deletion(1));
+    expect(await storedStep(place)).toEqual(deletion(1));
   });
 
   it('over another tombstone is not overwritten by an older write that had read the earlier one', async () => {
     const place = newPlace();
     await run(place, deletion(1));
-    const racing = afterLook(() => run(place, deletion(9)));
+    const racing = afterRead(() => run(place, deletion(9)));
     expect(await run(place, write(5), racing)).toBe('superseded');
-    expect(await standing(place)).toEqual(deletion(9));
+    expect(await storedStep(place)).toEqual(deletion(9));
   });
 
   it('gives way to a newer write between its read and its write', async () => {
     const place = newPlace();
     await run(place, write(1));
-    const racing = afterLook(() => run(place, write(9)));
+    const racing = afterRead(() => run(place, write(9)));
     expect(await run(place, deletion(5), racing)).toBe('superseded');
-    expect(await standing(place)).toEqual(write(9));
+    expect(await storedStep(place)).toEqual(write(9));
   });
 
   it('is done if an equal revision is stored, as after a lost response', async () => {
@@ -110,7 +110,7 @@ describe('a tombstone', () => {
     services.s3.faults.set({ match: { method: 'PUT' }, fault: { kind: 'lostResponse' }, times: 1 });
     expect(await run(place, deletion(3))).toBe('replaced');
     expect(await run(place, deletion(3))).toBe('replaced');
-    expect(await standing(place)).toEqual(deletion(3));
+    expect(await storedStep(place)).toEqual(deletion(3));
   });
 
   it('neither gives way to a revision from the future nor hides it', async () => {
@@ -118,7 +118,7 @@ describe('a tombstone', () => {
     const ahead = (Date.now() + 3_600_000) * 1000;
     await run(place, write(ahead));
     expect(await faultOf(run(place, deletion(Date.now() * 1000)))).toMatchObject({ reason: 'RevisionAhead' });
-    expect(await standing(place)).toEqual(write(ahead));
+    expect(await storedStep(place)).toEqual(write(ahead));
   });
 });
 
@@ -132,13 +132,13 @@ describe('the highest revision wins', () => {
       let highest = 0;
       for (const step of order) {
         const won = highest === 0 ? 'stored' : 'replaced';
-        const told = step.revision >= highest ? won : 'superseded';
-        expect(await run(place, step)).toBe(told);
+        const expected = step.revision >= highest ? won : 'superseded';
+        expect(await run(place, step)).toBe(expected);
         highest = Math.max(highest, step.revision);
       }
       const last = order.find(({ revision }) => revision === highest);
       for (const step of order) expect(await run(place, step)).toBe(step === last ? 'replaced' : 'superseded');
-      expect(await standing(place)).toEqual(last);
+      expect(await storedStep(place)).toEqual(last);
     }
   });
 
@@ -153,11 +153,11 @@ describe('the highest revision wins', () => {
           ] as const) {
             const place = newPlace();
             await run(place, { kind: base, revision: 1 });
-            const racing = afterLook(() => run(place, { kind: inner, revision: second }));
+            const racing = afterRead(() => run(place, { kind: inner, revision: second }));
             expect(await run(place, { kind: outer, revision: first }, racing)).toBe(
               first > second ? 'replaced' : 'superseded',
             );
-            expect(await standing(place)).toEqual({ kind: first > second ? outer : inner, revision: 3 });
+            expect(await storedStep(place)).toEqual({ kind: first > second ? outer : inner, revision: 3 });
           }
   });
 
@@ -165,7 +165,7 @@ describe('the highest revision wins', () => {
     for (let round = 0; round < 10; round++) {
       const place = newPlace();
       await Promise.all(steps.map((step) => run(place, step)));
-      expect(await standing(place)).toEqual(deletion(4));
+      expect(await storedStep(place)).toEqual(deletion(4));
     }
   });
 });

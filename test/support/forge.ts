@@ -31,7 +31,7 @@ export function createForge(deps: Pick<IntakeDeps, 'store' | 'ring' | 'platformK
     async forge({ tenant, keyArn, body, header, inlineBytes = 1_000_000, isKeyShut = false }) {
       const id = newJobId();
       const revision = (last += 1);
-      const said: ContentHeader = {
+      const fullHeader: ContentHeader = {
         v: 1,
         tenant,
         corpus: 'docs',
@@ -43,14 +43,14 @@ export function createForge(deps: Pick<IntakeDeps, 'store' | 'ring' | 'platformK
       };
       const document = {
         type: 'structured',
-        id: said.documentId,
+        id: fullHeader.documentId,
         title: 'T',
         sections: [{ title: 'S', text: 'Text.' }],
       };
       const put = await putContent(
         { ...deps, inlineBytes, refusal: () => (isKeyShut ? new SealdexError('KEY_DISABLED') : undefined) },
         { ...keyRef(tenant, keyArn), whenKeyShut: isKeyShut ? 'park' : 'refuse', blocked: new Map() },
-        { ...said, ...header },
+        { ...fullHeader, ...header },
         Buffer.from(body ?? JSON.stringify(document)),
       );
       const { object, content } = put;

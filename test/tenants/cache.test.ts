@@ -157,13 +157,13 @@ describe('a change', () => {
     await using one = await instance(services, { store: answers.store });
     await using two = await instance(services);
     await whisper(two.store, 'way', 'pro');
-    let heard = 0;
-    one.subscriber.on('message', () => (heard += 1));
+    let received = 0;
+    one.subscriber.on('message', () => (received += 1));
     answers.hold();
     const old = one.tenants.get('way');
     await eventually(() => answers.waiting() === 1);
     await two.tenants.put('way', { plan: 'enterprise' });
-    await eventually(() => heard > 0);
+    await eventually(() => received > 0);
     const late = one.tenants.get('way');
     await eventually(() => answers.waiting() === 2);
     answers.release();

@@ -223,24 +223,24 @@ describe('a change of plan', () => {
 });
 
 describe('operator stop and tenant setting', () => {
-  const word = { reason: 'asked for', since: 1_795_461_684_317, by: 'ops' };
+  const operatorStop = { reason: 'asked for', since: 1_795_461_684_317, by: 'ops' };
 
   it('are merged: each change keeps the others, and unknown fields', async () => {
     const before = { ...fresh('words'), kmsKeyArn: ARN, formerKeyArns: [FORMER], newer: { of: [1] } };
     await writeRaw('words', before);
-    await one.tenants.put('words', { paused: word });
+    await one.tenants.put('words', { paused: operatorStop });
     await one.tenants.put('words', { whenKeyShut: 'refuse' });
-    await one.tenants.put('words', { blocked: { arn: FORMER, stop: word } });
-    await one.tenants.put('words', { blocked: { arn: ARN, stop: { ...word, reason: 'leaked' } } });
+    await one.tenants.put('words', { blocked: { arn: FORMER, stop: operatorStop } });
+    await one.tenants.put('words', { blocked: { arn: ARN, stop: { ...operatorStop, reason: 'leaked' } } });
     await one.tenants.put('words', { plan: 'enterprise' });
     const all = {
       ...before,
       plan: 'enterprise',
       whenKeyShut: 'refuse',
-      paused: word,
+      paused: operatorStop,
       blockedKeys: [
-        { arn: FORMER, ...word },
-        { arn: ARN, ...word, reason: 'leaked' },
+        { arn: FORMER, ...operatorStop },
+        { arn: ARN, ...operatorStop, reason: 'leaked' },
       ],
     };
     expect(await readRaw('words')).toEqual(all);
@@ -252,45 +252,45 @@ describe('operator stop and tenant setting', () => {
 
   it('replace an earlier value for the same key, and ending a missing one changes nothing', async () => {
     await one.tenants.put('again', { plan: 'pro', kmsKeyArn: ARN });
-    await one.tenants.put('again', { blocked: { arn: ARN, stop: word } });
-    await one.tenants.put('again', { blocked: { arn: ARN, stop: { ...word, since: 2 } } });
-    expect(await readRaw('again')).toMatchObject({ blockedKeys: [{ arn: ARN, ...word, since: 2 }] });
+    await one.tenants.put('again', { blocked: { arn: ARN, stop: operatorStop } });
+    await one.tenants.put('again', { blocked: { arn: ARN, stop: { ...operatorStop, since: 2 } } });
+    expect(await readRaw('again')).toMatchObject({ blockedKeys: [{ arn: ARN, ...operatorStop, since: 2 }] });
     await one.tenants.put('again', { blocked: { arn: FORMER, stop: null }, paused: null });
     expect(await readRaw('again')).toEqual({
       ...fresh('again'),
       kmsKeyArn: ARN,
-      blockedKeys: [{ arn: ARN, ...word, since: 2 }],
+      blockedKeys: [{ arn: ARN, ...operatorStop, since: 2 }],
     });
   });
 
   it('are read by a process: a pause stops all, a block the current key, a block of a former key only that', async () => {
-    const known = { since: word.since, reason: 'asked for' };
+    const known = { since: operatorStop.since, reason: 'asked for' };
     const base = { ...fresh('known'), kmsKeyArn: ARN, formerKeyArns: [FORMER] };
     const load = async (change: object) => {
       await writeRaw('known', { ...base, ...change });
       await using other = await instance(services);
       return other.tenants.get('known');
     };
-    const blocked = [{ arn: FORMER, ...word }];
+    const blocked = [{ arn: FORMER, ...operatorStop }];
     expect(await load({})).toMatchObject({ operatorStop: undefined, whenKeyShut: 'park' });
-    expect(await load({ paused: word })).toMatchObject({ operatorStop: { code: 'TENANT_PAUSED', ...known } });
+    expect(await load({ paused: operatorStop })).toMatchObject({ operatorStop: { code: 'TENANT_PAUSED', ...known } });
     const former = await load({ blockedKeys: blocked });
     expect(former.operatorStop).toBeUndefined();
     expect([...former.blocked]).toEqual([[FORMER, { code: 'KEY_BLOCKED', ...known }]]);
-    const current = [...blocked, { arn: ARN, ...word }];
+    const current = [...blocked, { arn: ARN, ...operatorStop }];
     expect(await load({ blockedKeys: current })).toMatchObject({ operatorStop: { code: 'KEY_BLOCKED', ...known } });
-    expect(await load({ blockedKeys: current, paused: word })).toMatchObject({
+    expect(await load({ blockedKeys: current, paused: operatorStop })).toMatchObject({
       operatorStop: { code: 'TENANT_PAUSED' },
     });
   });
 
   it('need a tenant: without a plan an unknown one is TENANT_UNKNOWN, and nothing is written', async () => {
-    for (const change of [{ paused: word }, { whenKeyShut: 'refuse' as const }, {}])
+    for (const change of [{ paused: operatorStop }, { whenKeyShut: 'refuse' as const }, {}])
       expect((await faultOf(one.tenants.put('nobody', change))).code).toBe('TENANT_UNKNOWN');
     expect(await readRaw('nobody')).toBeUndefined();
-    expect(await one.tenants.put('choosy', { plan: 'pro', whenKeyShut: 'refuse', paused: word })).toEqual({
+    expect(await one.tenants.put('choosy', { plan: 'pro', whenKeyShut: 'refuse', paused: operatorStop })).toEqual({
       made: true,
-      file: { ...fresh('choosy'), whenKeyShut: 'refuse', paused: word },
+      file: { ...fresh('choosy'), whenKeyShut: 'refuse', paused: operatorStop },
     });
   });
 });

@@ -69,8 +69,8 @@ test('another reader of the format finds the same words in the fixture', async (
   const bytes = docFile({ pieces: PIECES, counts: [14, 12, 0, 9, 0, 0] });
   const other = (await new WordExtractor().extract(bytes)).getBody({ filterUnicode: false });
   // It says "undefined" for a soft hyphen.
-  const ours = textsOf((await read(bytes)).sections.slice(0, 2));
-  expect(wordsOf(ours)).toEqual(wordsOf(other.replaceAll('\x1e', '-').replaceAll('undefined', '')));
+  const texts = textsOf((await read(bytes)).sections.slice(0, 2));
+  expect(wordsOf(texts)).toEqual(wordsOf(other.replaceAll('\x1e', '-').replaceAll('undefined', '')));
 });
 
 describe('extraction', () => {

@@ -9,11 +9,11 @@ import { makeDocx, makeOdt, wordParagraph } from './make-office.ts';
 import { pdfOf } from './make-pdf.ts';
 
 let server: Server;
-let asked: string[] = [];
+let requests: string[] = [];
 
 beforeAll(async () => {
   server = createServer((request, response) => {
-    asked.push(request.url ?? '');
+    requests.push(request.url ?? '');
     response.end('fetched');
   });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
@@ -63,17 +63,17 @@ function fileOf(type: (typeof TYPES)[number], url: string): string | Buffer {
 }
 
 test.each(TYPES)('a file of the type %s that refers to a server is read without a request', async (type) => {
-  asked = [];
+  requests = [];
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const file = { bytes: Buffer.from(fileOf(type, url) as string), filename: `a.${type}` };
   const { sections } = await extract(file, { textBytes: 1_000_000 });
   const found = JSON.stringify(sections);
   expect(found).toContain('Words');
   expect(found).not.toMatch(/root:|fetched/);
-  expect(asked).toEqual([]);
+  expect(requests).toEqual([]);
 });
 
 test('the server counts a request if there is one', async () => {
   await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/seen`);
-  expect(asked).toContain('/seen');
+  expect(requests).toContain('/seen');
 });

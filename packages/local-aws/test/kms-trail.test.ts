@@ -36,13 +36,13 @@ afterEach(async () => {
   await kms.stop();
 });
 
-interface Told {
+interface Outcome {
   readonly name: string;
   readonly requestId: string | undefined;
 }
 
 /** How a call ended for the client. */
-const told = (call: Promise<{ $metadata: { requestId?: string | undefined } }>): Promise<Told> =>
+const outcomeOf = (call: Promise<{ $metadata: { requestId?: string | undefined } }>): Promise<Outcome> =>
   call.then(
     ({ $metadata }) => ({ name: 'ok', requestId: $metadata.requestId }),
     (error: { name: string; $metadata?: { requestId?: string } }) => ({
@@ -136,7 +136,7 @@ test('every operation has the parameters that CloudTrail shows', async () => {
 
 test('a rejected call is logged with its error, and the client receives the same request id', async () => {
   kms.disable(KeyId);
-  const { name, requestId } = await told(dataKey());
+  const { name, requestId } = await outcomeOf(dataKey());
   expect(name).toBe('DisabledException');
   expect(kms.trail()).toMatchObject([
     { requestID: requestId, errorCode: 'DisabledException', errorMessage: `${KeyId} is disabled.` },
@@ -145,7 +145,7 @@ test('a rejected call is logged with its error, and the client receives the same
 
 test('a denied call is logged with the error of CloudTrail, without parameters and resources', async () => {
   kms.faults.set({ match: { key: KeyId }, fault: KMS_ERRORS.accessDenied });
-  const { name, requestId } = await told(dataKey());
+  const { name, requestId } = await outcomeOf(dataKey());
   expect(name).toBe('AccessDeniedException');
   const [event] = kms.trail();
   expect(event).toMatchObject({ requestID: requestId, errorCode: 'AccessDenied', requestParameters: null });
@@ -158,7 +158,7 @@ test.each([
   ['expired credentials', KMS_ERRORS.expiredCredentials],
 ] as const)('a failed call (%s) has a request id and no event', async (_, fault) => {
   kms.faults.set({ match: { key: KeyId }, fault });
-  expect((await told(dataKey())).requestId).toMatch(/^[0-9a-f-]{36}$/);
+  expect((await outcomeOf(dataKey())).requestId).toMatch(/^[0-9a-f-]{36}$/);
   expect(kms.trail()).toEqual([]);
 });
 
@@ -169,7 +169,7 @@ test('a call from another account is in both trails, and named only in its own; 
     credentials: { accessKeyId: `arn:aws:iam::${THEIRS}:role/theirs`, secretAccessKey: 'local' },
     maxAttempts: 1,
   });
-  expect((await told(dataKey(theirs))).name).toBe('AccessDeniedException');
+  expect((await outcomeOf(dataKey(theirs))).name).toBe('AccessDeniedException');
   expect(kms.trail()).toEqual([]);
   expect(kms.trail(THEIRS)).toMatchObject([{ errorCode: 'AccessDenied', recipientAccountId: THEIRS }]);
   kms.setPolicy(KeyId, {

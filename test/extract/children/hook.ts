@@ -12,7 +12,7 @@ installSandbox();
 
 const held: unknown[] = [];
 
-const tell = (value: unknown) => ({ contentType: 'text/plain', bytes: Buffer.from(JSON.stringify(value)) });
+const resultOf = (value: unknown) => ({ contentType: 'text/plain', bytes: Buffer.from(JSON.stringify(value)) });
 
 /** The name of what an attempt fails with. */
 async function failureOf(attempt: () => unknown): Promise<string> {
@@ -49,8 +49,8 @@ const DOES: Record<string, (argument: string) => unknown> = {
   },
   print: () => {
     console.log('{"is":"record"}');
-    process.stdout.write('rubbish');
-    process.stderr.write('rubbish');
+    process.stdout.write('garbage');
+    process.stderr.write('garbage');
     return 'printed';
   },
   later: () => {
@@ -84,7 +84,7 @@ const DOES: Record<string, (argument: string) => unknown> = {
   unsupported: () => {
     throw unsupported('image/png');
   },
-  world: () => ({ env: process.env, cwd: process.cwd(), argv: process.execArgv }),
+  environment: () => ({ env: process.env, cwd: process.cwd(), argv: process.execArgv }),
   reach: async (port) => ({
     connect: await failureOf(() => connected(Number(port))),
     fetch: await failureOf(() => fetch(`http://127.0.0.1:${port}/`)),
@@ -101,5 +101,5 @@ const DOES: Record<string, (argument: string) => unknown> = {
 
 serve(async (_, bytes) => {
   const [word = '', argument = ''] = bytes.toString().split(' ');
-  return tell(await DOES[word]!(argument));
+  return resultOf(await DOES[word]!(argument));
 });

@@ -32,16 +32,16 @@ const entryOf = (id: string): string => fixture.bull.toKey(id);
 const priorityOf = async (id: string): Promise<number> => Number(await fixture.redis.hget(entryOf(id), 'priority'));
 
 /** Ids whose entries are no hash, and hashes with a priority that is no number. */
-async function rubbish(): Promise<{ text: string; word: string }> {
-  const [text, word] = [newJobId(), newJobId()];
-  await fixture.redis.set(entryOf(text), 'rubbish');
-  await fixture.redis.hset(entryOf(word), {
+async function invalidEntries(): Promise<{ stringEntry: string; hashEntry: string }> {
+  const [stringEntry, hashEntry] = [newJobId(), newJobId()];
+  await fixture.redis.set(entryOf(stringEntry), 'garbage');
+  await fixture.redis.hset(entryOf(hashEntry), {
     name: 'index',
     data: JSON.stringify(dataOf()),
     opts: '{}',
     priority: 'abc',
   });
-  return { text, word };
+  return { stringEntry, hashEntry };
 }
 
 async function delayed(priority: number): Promise<string> {
@@ -51,40 +51,48 @@ async function delayed(priority: number): Promise<string> {
 }
 
 test('fresh priorities reach the jobs behind invalid entries', async () => {
-  const { text, word } = await rubbish();
+  const { stringEntry, hashEntry } = await invalidEntries();
   const good = await delayed(700);
-  await reprioritize(fixture.redis, fixture.keys, [text, word, good]);
-  expect([await priorityOf(word), await priorityOf(good)]).toEqual([1, 1]);
-  expect(await fixture.redis.get(entryOf(text))).toBe('rubbish');
+  await reprioritize(fixture.redis, fixture.keys, [stringEntry, hashEntry, good]);
+  expect([await priorityOf(hashEntry), await priorityOf(good)]).toEqual([1, 1]);
+  expect(await fixture.redis.get(entryOf(stringEntry))).toBe('garbage');
 });
 
 test('the check of due jobs skips invalid entries', async () => {
-  const { text, word } = await rubbish();
+  const { stringEntry, hashEntry } = await invalidEntries();
   const good = await delayed(700);
-  await fixture.redis.zadd(fixture.bull.toKey('delayed'), 1, text, 2, word);
+  await fixture.redis.zadd(fixture.bull.toKey('delayed'), 1, stringEntry, 2, hashEntry);
   expect(await reprioritizeDue(fixture.redis, fixture.keys, Date.now() + 5000, 0)).toBe(3);
-  expect([await priorityOf(word), await priorityOf(good)]).toEqual([1, 1]);
+  expect([await priorityOf(hashEntry), await priorityOf(good)]).toEqual([1, 1]);
 });
 
 test('outliers behind invalid entries are swept down', async () => {
-  const { text, word } = await rubbish();
+  const { stringEntry, hashEntry } = await invalidEntries();
   await fixture.add();
   const good = newJobId();
   await fixture.queue.add(good, dataOf(), 900_000);
   const prioritized = fixture.bull.toKey('prioritized');
-  await fixture.redis.zadd(prioritized, 800_000 * 2 ** 32, text, 800_001 * 2 ** 32, word, '+inf', newJobId());
+  await fixture.redis.zadd(
+    prioritized,
+    800_000 * 2 ** 32,
+    stringEntry,
+    800_001 * 2 ** 32,
+    hashEntry,
+    '+inf',
+    newJobId(),
+  );
   await sweepOutliers(fixture.redis, fixture.keys);
   expect(await priorityOf(good)).toBeLessThan(10);
-  expect(Number(await fixture.redis.zscore(prioritized, word))).toBeLessThan(10 * 2 ** 32);
+  expect(Number(await fixture.redis.zscore(prioritized, hashEntry))).toBeLessThan(10 * 2 ** 32);
 });
 
 test('a rebase moves the jobs behind invalid entries', async () => {
   const priority = LAST_PRIORITY - 10;
-  const { text } = await rubbish();
+  const { stringEntry } = await invalidEntries();
   const good = newJobId();
   await fixture.queue.add(good, dataOf(), priority);
   const prioritized = fixture.bull.toKey('prioritized');
-  await fixture.redis.zadd(prioritized, priority * 2 ** 32, text, '+inf', newJobId());
+  await fixture.redis.zadd(prioritized, priority * 2 ** 32, stringEntry, '+inf', newJobId());
   await fixture.redis.hset(fixture.keys.fairClock, { base: 0, now: 0, high: priority * JOBS_PER_TURN });
   expect(await rebase(fixture.redis, fixture.keys)).toBe(false);
   expect(await priorityOf(good)).toBe(1);
@@ -101,10 +109,10 @@ test('a fair clock and finishes without a number count as unset', async () => {
 });
 
 test('a recount counts the jobs beside invalid entries, and corrects invalid counters', async () => {
-  const { text, word } = await rubbish();
+  const { stringEntry, hashEntry } = await invalidEntries();
   await fixture.add();
   await fixture.add();
-  await fixture.redis.zadd(fixture.bull.toKey('prioritized'), 1, text, 2, word);
+  await fixture.redis.zadd(fixture.bull.toKey('prioritized'), 1, stringEntry, 2, hashEntry);
   await fixture.redis.hset(fixture.keys.backlogJobs, 'acme', 'abc');
   await fixture.redis.hset(fixture.keys.backlogBytes, 'acme', 'abc');
   await recount(fixture.redis, fixture.keys);
@@ -122,11 +130,11 @@ test('a producer continues after an invalid revision and invalid counters', asyn
 });
 
 test('a release continues after an invalid entry, and removes it', async () => {
-  const { text, word } = await rubbish();
+  const { stringEntry, hashEntry } = await invalidEntries();
   const good = await delayed(1);
   const index = fixture.keys.parked(GATE);
-  await fixture.redis.zadd(fixture.bull.toKey('delayed'), 1, text, 2, word);
-  await fixture.redis.zadd(index, 1, text, 2, word, 3, good);
+  await fixture.redis.zadd(fixture.bull.toKey('delayed'), 1, stringEntry, 2, hashEntry);
+  await fixture.redis.zadd(index, 1, stringEntry, 2, hashEntry, 3, good);
   const deps = {
     redis: fixture.redis,
     keys: fixture.keys,
@@ -136,7 +144,7 @@ test('a release continues after an invalid entry, and removes it', async () => {
   };
   expect(await releaseParked(deps, GATE, async () => true)).toBe(true);
   expect(await fixture.redis.zcard(index)).toBe(0);
-  expect(await fixture.redis.zrange(fixture.bull.toKey('prioritized'), '0', '-1')).toEqual([word, good]);
+  expect(await fixture.redis.zrange(fixture.bull.toKey('prioritized'), '0', '-1')).toEqual([hashEntry, good]);
 });
 
 test.for([
@@ -145,8 +153,8 @@ test.for([
   'KEY_DISABLED 1e400 1 g',
   'KEY_DISABLED 0 1 g',
   'KEY_DISABLED',
-])('an invalid parking note is ignored: %s', (text) => {
-  expect(parseParked(text)).toBeUndefined();
+])('an invalid parking note is ignored: %s', (stringEntry) => {
+  expect(parseParked(stringEntry)).toBeUndefined();
 });
 
 test('a job with an invalid parking note is parked as if for the first time', async () => {
@@ -172,44 +180,44 @@ test('an invalid count of stalls is ignored', async () => {
 
 test('dead letters behind invalid entries are listed, replayed and discarded', async () => {
   const now = systemClock.now();
-  const [text = '', good = '', word = ''] = await lay(fixture, [
+  const [stringEntry = '', good = '', hashEntry = ''] = await lay(fixture, [
     { since: now - 3 },
     { since: now - 2 },
     { since: now - 1 },
   ]);
-  await fixture.redis.unlink(entryOf(text));
-  await fixture.redis.set(entryOf(text), 'rubbish');
-  await fixture.redis.hset(entryOf(word), { atm: 'abc', priority: 'abc' });
+  await fixture.redis.unlink(entryOf(stringEntry));
+  await fixture.redis.set(entryOf(stringEntry), 'garbage');
+  await fixture.redis.hset(entryOf(hashEntry), { atm: 'abc', priority: 'abc' });
   const { letters } = await fixture.queue.letters.list({}, 10);
   expect(letters.map(({ jobId, attempts }) => [jobId, attempts])).toEqual([
-    [word, 0],
+    [hashEntry, 0],
     [good, 1],
-    [text, 0],
+    [stringEntry, 0],
   ]);
   const enough = new AbortController();
   const done = await fixture.queue.letters.replay(
-    { jobIds: [text, good] },
+    { jobIds: [stringEntry, good] },
     { signal: enough.signal, onProgress: () => enough.abort() },
   );
   expect(done).toMatchObject({ sent: 1, alreadyTaken: 1 });
   const { redis, keys } = fixture;
   const deps = { places: [{ redis, keys }], clock: systemClock, removeContent: async () => {} };
   expect(await discardLetters(deps, {})).toMatchObject({ discarded: 2, alreadyTaken: 0 });
-  expect(await fixture.redis.exists(entryOf(text), entryOf(word))).toBe(0);
+  expect(await fixture.redis.exists(entryOf(stringEntry), entryOf(hashEntry))).toBe(0);
 });
 
 test('a discard that fails half way in Redis leaves the dead letter', async () => {
   const [id = ''] = await lay(fixture, [{ since: systemClock.now() - 1 }]);
   const { redis, keys } = fixture;
-  await redis.set(keys.letters('acme', 'CONTENT_MISSING'), 'rubbish');
+  await redis.set(keys.letters('acme', 'CONTENT_MISSING'), 'garbage');
   const deps = { places: [{ redis, keys }], clock: systemClock, removeContent: async () => {} };
   await expect(discardLetters(deps, {})).rejects.toMatchObject({ code: 'REDIS_FAILED' });
   expect(await fixture.queue.letters.letter(id)).toMatchObject({ jobId: id });
 });
 
 test('a malformed entry is reported as unreadable, and the next one is still reported', async () => {
-  const { text } = await rubbish();
-  expect(await namedIntake(fixture.redis, fixture.keys, [text, newJobId()])).toEqual([
+  const { stringEntry } = await invalidEntries();
+  expect(await namedIntake(fixture.redis, fixture.keys, [stringEntry, newJobId()])).toEqual([
     { kind: 'unreadable' },
     { kind: 'gone' },
   ]);
