@@ -8,7 +8,7 @@ import { fingerprintKeyName } from '../store/fingerprint-key.ts';
 import { birthKey } from '../store/redis-identity.ts';
 import { reencryptedKey } from '../store/reencrypted.ts';
 import { isDenial, type Store } from '../store/store.ts';
-import { canaryKey, runCanary, honoursConditionalRemoval, NO_ETAG, proveConditionalWrites } from '../store/system.ts';
+import { canaryKey, runCanary, honorsConditionalRemoval, NO_ETAG, proveConditionalWrites } from '../store/system.ts';
 import { failed, markOf, passed, warning, type Check, type CheckResult } from './finding.ts';
 
 const VERBS = ['list', 'get', 'head', 'put', 'delete', 'write'] as const;
@@ -178,7 +178,7 @@ async function conditions(store: Store, queue: string): Promise<CheckResult> {
 
 async function removal(store: Store, queue: string, signal: AbortSignal): Promise<CheckResult> {
   let honors = false;
-  const fault = await faultOf(honoursConditionalRemoval(store, queue, signal).then((answer) => (honors = answer)));
+  const fault = await faultOf(honorsConditionalRemoval(store, queue, signal).then((answer) => (honors = answer)));
   if (fault) return failed(`Not tested (${markOf(fault)}).`, 'Fix the bucket first.');
   if (honors) return passed('If-Match works on DELETE.');
   return warning(

@@ -117,7 +117,7 @@ function match(shape: z.ZodType, value: Plain, place: Place): PlainObject {
 }
 
 /** Converts each large integer of an object to a double where doubles are expected. */
-function holdDoubles(object: Plain | undefined, place: Place, keys = Object.keys(object ?? {})): void {
+function convertDoubles(object: Plain | undefined, place: Place, keys = Object.keys(object ?? {})): void {
   const numbers = object as PlainObject;
   for (const key of keys) {
     const value = numbers[key];
@@ -146,7 +146,7 @@ const isFilled = (value: Plain | undefined): boolean => Array.isArray(value) && 
 /** @throws SealdexError `DOCUMENT_INVALID` */
 export function checkStructured(document: Plain, limits: DocumentLimits): void {
   const { sections, chunking_strategy, custom_dimensions } = match(SHAPES.structured, document, ROOT);
-  holdDoubles(custom_dimensions, within(ROOT, 'custom_dimensions'));
+  convertDoubles(custom_dimensions, within(ROOT, 'custom_dimensions'));
   if (chunking_strategy !== undefined) checkStrategy(chunking_strategy, within(ROOT, 'chunking_strategy'), limits);
   each(sections, within(ROOT, 'sections'), checkSection);
 }
@@ -156,7 +156,7 @@ export function checkCore(document: Plain, limits: DocumentLimits): void {
   const { document_parts, tables, images } = match(SHAPES.core, document, ROOT);
   each(document_parts, within(ROOT, 'document_parts'), (item, place) => {
     const part = match(SHAPES.part, item, place);
-    holdDoubles(part['custom_dimensions'], within(place, 'custom_dimensions'));
+    convertDoubles(part['custom_dimensions'], within(place, 'custom_dimensions'));
     const units = (part['text'] as string).length;
     if (units > limits.partChars) {
       throw invalid(
@@ -193,11 +193,11 @@ export function checkStrategy(value: Plain, place: Place, limits: DocumentLimits
 /** Recursion is safe: the plain copy has at most 32 levels of sections. */
 function checkSection(value: Plain, place: Place): void {
   const section = match(SHAPES.section, value, place);
-  const holdsOthers = isFilled(section['sections']) || isFilled(section['tables']);
-  if (!holdsOthers && section['text'] === undefined) {
+  const hasChildren = isFilled(section['sections']) || isFilled(section['tables']);
+  if (!hasChildren && section['text'] === undefined) {
     throw invalid(fieldOf(within(place, 'text')), 'is required unless the section has sections or tables');
   }
-  if (!holdsOthers && isBlank(section['text']) && isBlank(section['title']) && !isFilled(section['images'])) {
+  if (!hasChildren && isBlank(section['text']) && isBlank(section['title']) && !isFilled(section['images'])) {
     throw invalid(
       fieldOf(within(place, 'text')),
       'must not be blank unless the section has a title, images, sections or tables',
@@ -222,7 +222,7 @@ const VALUES = ['text_value', 'int_value', 'float_value', 'bool_value'];
 
 function checkCell(value: Plain, place: Place): void {
   const cell = match(SHAPES.cell, value, place);
-  holdDoubles(cell, place, ['float_value']);
+  convertDoubles(cell, place, ['float_value']);
   if (VALUES.filter((name) => cell[name] !== undefined).length !== 1) {
     throw invalid(fieldOf(place), `must have exactly one of ${VALUES.join(', ')}`);
   }

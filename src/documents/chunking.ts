@@ -27,7 +27,7 @@ export const chunkingOf = (strategy: ChunkingStrategy | undefined, limits: Docum
  * Yields the chunks of a text in order. A sentence above the limit is split, at white space if there is any near the limit; with
  * `joins`, its last piece takes the next sentences. Yields to the event loop when due.
  */
-export async function* chunksOf(text: string, { maxChars, joins }: Chunking, pace: Yielder): AsyncGenerator<Chunk> {
+export async function* chunksOf(text: string, { maxChars, joins }: Chunking, yielder: Yielder): AsyncGenerator<Chunk> {
   let start = 0;
   let wholeEnd = 0;
   const take = (end: number): Chunk | undefined => {
@@ -36,7 +36,7 @@ export async function* chunksOf(text: string, { maxChars, joins }: Chunking, pac
     return chunk.text.trim() === '' ? undefined : chunk;
   };
   for (const piece of sentencePieces(text)) {
-    if (pace.shouldYield()) await pace.yieldNow();
+    if (yielder.shouldYield()) await yielder.yieldNow();
     while (piece.end - start > maxChars) {
       const chunk = take(wholeEnd > start ? wholeEnd : splitPoint(text, start + maxChars, start));
       if (chunk) yield chunk;

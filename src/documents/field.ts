@@ -20,7 +20,7 @@ const KNOWN_FIELDS = new Set(
 );
 
 /** All keys under these are chosen by the caller. */
-const CALLERS_KEYS = new Set<string | number>(['metadata', 'custom_dimensions']);
+const FREE_FORM_KEYS = new Set<string | number>(['metadata', 'custom_dimensions']);
 
 /** The path of a position, such as `sections[2].tables[0].data.rows[1][0]`. It ends before the first key chosen by the caller. */
 export function fieldOf(place: Place): string {
@@ -30,7 +30,7 @@ export function fieldOf(place: Place): string {
   for (const key of keys.toReversed()) {
     if (typeof key === 'string' && !KNOWN_FIELDS.has(key)) break;
     field += typeof key === 'number' ? `[${key}]` : `${field === '' ? '' : '.'}${key}`;
-    if (CALLERS_KEYS.has(key)) break;
+    if (FREE_FORM_KEYS.has(key)) break;
   }
   return field === '' ? ROOT_FIELD : field;
 }

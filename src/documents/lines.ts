@@ -29,7 +29,7 @@ export class LineCollector {
   async join(
     first: object,
     field: string,
-    pace: Yielder,
+    yielder: Yielder,
     makeRoom?: (bytes: number) => Promise<void>,
   ): Promise<Buffer> {
     this.#close(field);
@@ -40,7 +40,7 @@ export class LineCollector {
     const all = Buffer.allocUnsafeSlow(this.#bytes);
     let at = 0;
     for (const block of [head, ...this.#blocks]) {
-      if (pace.shouldYield()) await pace.yieldNow();
+      if (yielder.shouldYield()) await yielder.yieldNow();
       at += block.copy(all, at);
     }
     return all;

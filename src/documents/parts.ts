@@ -80,7 +80,7 @@ const partOf = (
  * The parts of one section: its title (offset and len refer to the title), then its text. A section with metadata but no text
  * gives one empty part, since its metadata would be lost otherwise.
  */
-export async function* partsOf(placed: PlacedSection, chunking: Chunking, pace: Yielder): AsyncGenerator<Part> {
+export async function* partsOf(placed: PlacedSection, chunking: Chunking, yielder: Yielder): AsyncGenerator<Part> {
   const { section } = placed;
   let parts = 0;
   const texts = [
@@ -89,7 +89,7 @@ export async function* partsOf(placed: PlacedSection, chunking: Chunking, pace: 
   ];
   for (const { text, isTitle, chunking } of texts) {
     if (text === undefined) continue;
-    for await (const chunk of chunksOf(text, chunking, pace)) {
+    for await (const chunk of chunksOf(text, chunking, yielder)) {
       parts += 1;
       yield partOf(placed, chunk.text, chunk.offset, isTitle);
     }

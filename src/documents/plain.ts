@@ -9,7 +9,7 @@ import { formatSize } from '../runtime/units.ts';
 const NESTING_LEVELS = 32;
 
 /** Maximum depth outside metadata: 32 levels of sections (two each) and a table's cell below them. */
-const DEEPEST = 2 * NESTING_LEVELS + 16;
+const MAX_DEPTH = 2 * NESTING_LEVELS + 16;
 
 /**
  * Objects and arrays of one document. Copying and checking this many held the event loop for 140 to 340 ms in measurements. The
@@ -88,7 +88,7 @@ function open(value: object, parent: Frame | undefined, key: string | number, si
     sectionLevel: (parent?.sectionLevel ?? 0) + (isOutside && key === 'sections' ? 1 : 0),
     metadataLevel: isOutside ? (key === 'metadata' ? 1 : 0) : (parent?.metadataLevel ?? 0) + 1,
   };
-  const isTooDeep = isOutside && key !== 'metadata' ? frame.depth > DEEPEST : frame.metadataLevel > NESTING_LEVELS;
+  const isTooDeep = isOutside && key !== 'metadata' ? frame.depth > MAX_DEPTH : frame.metadataLevel > NESTING_LEVELS;
   if (isTooDeep || frame.sectionLevel > NESTING_LEVELS) {
     throw invalid(fieldOf(frame), `must not be nested more than ${NESTING_LEVELS} levels deep`);
   }
@@ -108,14 +108,14 @@ function checkKey(key: string | number, parent: Frame, sizes: Sizes): void {
 }
 
 function leaf(value: unknown, parent: Frame, key: string | number, sizes: Sizes): Plain {
-  const refuse = (rule: string): Error => invalid(fieldOf({ parent, key }), rule);
+  const rejected = (rule: string): Error => invalid(fieldOf({ parent, key }), rule);
   if (typeof value === 'string') {
-    if (!value.isWellFormed()) throw refuse('must be well-formed Unicode');
+    if (!value.isWellFormed()) throw rejected('must be well-formed Unicode');
     sizes.addText(value, parent);
     return value;
   }
   if (typeof value === 'number') {
-    if (!Number.isFinite(value)) throw refuse('must be a finite number');
+    if (!Number.isFinite(value)) throw rejected('must be a finite number');
     sizes.add(String(value).length, parent);
     return value;
   }
@@ -128,7 +128,7 @@ function leaf(value: unknown, parent: Frame, key: string | number, sizes: Sizes)
     sizes.add(String(value).length, parent);
     return value;
   }
-  throw refuse(value === undefined ? 'must not be undefined; omit the field' : 'must be a JSON value');
+  throw rejected(value === undefined ? 'must not be undefined; omit the field' : 'must be a JSON value');
 }
 
 /**

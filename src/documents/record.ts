@@ -80,13 +80,15 @@ export async function writeRecord(
 ): Promise<Buffer> {
   options.signal?.throwIfAborted();
   const { tenant, corpus, revision, document } = input;
-  const pace = createYielder(options.clock ?? systemClock, options.signal);
+  const yielder = createYielder(options.clock ?? systemClock, options.signal);
   const maxBytes = recordBytesLimit(limits, input.bytes);
   const lines = new LineCollector(maxBytes, (field) =>
     invalid(field, `brings the stored document above ${approximateSize(maxBytes)}; shorten metadata and titles`),
   );
   const isCore = document.type === 'core';
-  const counts = isCore ? await addCore(document, lines, pace) : await addStructured(document, limits, lines, pace);
+  const counts = isCore
+    ? await addCore(document, lines, yielder)
+    : await addStructured(document, limits, lines, yielder);
   const { title, description, custom_dimensions } = isCore ? ({} as Partial<StructuredDocument>) : document;
   const { id, type, metadata = {} } = document;
   const facts = {
@@ -97,24 +99,24 @@ export async function writeRecord(
     source: type === 'file' ? document.source : undefined,
   };
   const head = { v: 1, tenant, corpus, id, revision, type, ...facts, ...counts };
-  return await lines.join(head, ROOT_FIELD, pace, options.makeRoom);
+  return await lines.join(head, ROOT_FIELD, yielder, options.makeRoom);
 }
 
 type Counts = Pick<RecordHead, 'parts' | 'tables' | 'images'>;
 
-async function addCore(document: CoreDocument, lines: LineCollector, pace: Yielder): Promise<Counts> {
+async function addCore(document: CoreDocument, lines: LineCollector, yielder: Yielder): Promise<Counts> {
   const { document_parts, tables = [], images = [] } = document;
   for (const [index, part] of document_parts.entries()) {
-    if (pace.shouldYield()) await pace.yieldNow();
+    if (yielder.shouldYield()) await yielder.yieldNow();
     const { text, metadata = {}, context, custom_dimensions, table_id, image_id } = part;
     lines.add({ text, metadata, context, custom_dimensions, table_id, image_id }, `document_parts[${index}]`);
   }
   for (const [index, table] of tables.entries()) {
-    if (pace.shouldYield()) await pace.yieldNow();
+    if (yielder.shouldYield()) await yielder.yieldNow();
     lines.add({ table }, `tables[${index}]`);
   }
   for (const [index, image] of images.entries()) {
-    if (pace.shouldYield()) await pace.yieldNow();
+    if (yielder.shouldYield()) await yielder.yieldNow();
     lines.add({ image }, `images[${index}]`);
   }
   return { parts: document_parts.length, tables: tables.length, images: images.length };
@@ -124,25 +126,25 @@ async function addStructured(
   document: StructuredDocument | FileDocument,
   limits: DocumentLimits,
   lines: LineCollector,
-  pace: Yielder,
+  yielder: Yielder,
 ): Promise<Counts> {
   const counts = { parts: 0, tables: 0, images: 0 };
   const chunking = chunkingOf(document.chunking_strategy, limits);
   const add = async (kind: keyof Counts, line: object, field: string): Promise<void> => {
-    if (pace.shouldYield()) await pace.yieldNow();
+    if (yielder.shouldYield()) await yielder.yieldNow();
     lines.add(line, field);
     counts[kind] += 1;
   };
   for (const placed of sectionsInOrder(document)) {
-    if (pace.shouldYield()) await pace.yieldNow();
-    for await (const part of partsOf(placed, chunking, pace)) await add('parts', part, placed.field);
+    if (yielder.shouldYield()) await yielder.yieldNow();
+    for await (const part of partsOf(placed, chunking, yielder)) await add('parts', part, placed.field);
   }
   for (const { section, field } of sectionsInOrder(document)) {
-    if (pace.shouldYield()) await pace.yieldNow();
+    if (yielder.shouldYield()) await yielder.yieldNow();
     for (const table of section.tables ?? []) await add('tables', { table }, field);
   }
   for (const { section, field } of sectionsInOrder(document)) {
-    if (pace.shouldYield()) await pace.yieldNow();
+    if (yielder.shouldYield()) await yielder.yieldNow();
     for (const image of section.images ?? []) await add('images', { image }, field);
   }
   return counts;

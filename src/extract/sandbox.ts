@@ -11,7 +11,7 @@ function refuse(): never {
   throw new Error('Network access and threads are disabled in the extraction process.');
 }
 
-const isQuestion = (name: string): boolean => /^(lookup|resolve|reverse)/.test(name);
+const isLookup = (name: string): boolean => /^(lookup|resolve|reverse)/.test(name);
 
 /** Call it before any library is loaded, since libraries keep references to the functions it replaces. */
 export function installSandbox(): void {
@@ -19,7 +19,7 @@ export function installSandbox(): void {
   replaceAll(net.Server.prototype, ['listen']);
   replaceAll(dgram.Socket.prototype, ['bind', 'connect', 'send', 'sendto']);
   for (const resolving of [dns, dns.promises, dns.Resolver.prototype, dns.promises.Resolver.prototype]) {
-    replaceAll(resolving, Object.getOwnPropertyNames(resolving).filter(isQuestion));
+    replaceAll(resolving, Object.getOwnPropertyNames(resolving).filter(isLookup));
   }
   replaceAll(globalThis, ['fetch', 'WebSocket', 'EventSource']);
   replaceAll(workerThreads, ['Worker']);

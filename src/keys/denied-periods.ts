@@ -5,7 +5,7 @@ import { SealdexError } from '../runtime/errors.ts';
 import type { KeyRef } from '../runtime/key-ref.ts';
 import { periodAt, type KeyScope, type Purpose } from './data-key.ts';
 
-export interface SliceDeps {
+export interface DeniedPeriodsDeps {
   readonly clock: Clock;
   /** Makes real calls with the current period. @throws SealdexError of KMS */
   readonly tryKey: (key: KeyRef, purpose: Purpose) => Promise<void>;
@@ -22,11 +22,11 @@ const deniedPeriod = (): SealdexError =>
   new SealdexError('PERIOD_DENIED', undefined, { reason: 'AccessDeniedException' });
 
 export class DeniedPeriods {
-  readonly #deps: SliceDeps;
+  readonly #deps: DeniedPeriodsDeps;
   /** End of the time for which a denied period is not requested again. */
   readonly #denied = new Map<string, number>();
 
-  constructor(deps: SliceDeps) {
+  constructor(deps: DeniedPeriodsDeps) {
     this.#deps = deps;
   }
 
@@ -35,7 +35,7 @@ export class DeniedPeriods {
   }
 
   /** @throws SealdexError `PERIOD_DENIED` for a period that was denied in the last 30 s */
-  refuse(key: KeyRef, scope: KeyScope): void {
+  ensureAllowed(key: KeyRef, scope: KeyScope): void {
     if ((this.#denied.get(periodIdOf(key, scope)) ?? 0) > this.#deps.clock.monotonic()) throw deniedPeriod();
   }
 

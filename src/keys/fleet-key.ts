@@ -83,8 +83,8 @@ async function make(
     // The previous holder of the claim may have finished between the read and the claim.
     if ((await shared.read(ref, scope)) !== seen) return undefined;
     key = await generate();
-    const standing = parseEntry(await shared.put(ref, scope, seen, key.wrapped, token), ref);
-    isShared = standing?.equals(key.wrapped) ?? false;
+    const current = parseEntry(await shared.put(ref, scope, seen, key.wrapped, token), ref);
+    isShared = current?.equals(key.wrapped) ?? false;
     return isShared ? key : undefined;
   } finally {
     if (key && !isShared) discard(key);

@@ -93,8 +93,8 @@ export class KeyRing {
       const period = periodAt(ref.tenant, this.#deps.clock.now());
       const key = this.#current.get(slot);
       const isOfNow = key !== undefined && key.isLive && key.context.period === period;
-      const looking = isOfNow ? this.#watchOf(purpose).refresh() : undefined;
-      if (looking) await looking;
+      const refreshing = isOfNow ? this.#watchOf(purpose).refresh() : undefined;
+      if (refreshing) await refreshing;
       else if (isOfNow && this.#usage.count(key.id, bytes)) {
         this.#deps.onUse?.('hit');
         return key;
@@ -133,8 +133,8 @@ export class KeyRing {
     const id = idOf(ref, wrapped, scope);
     for (;;) {
       const known = this.#held.find(id);
-      const looking = known && this.#watchOf(scope.purpose).refresh();
-      if (looking) await looking;
+      const refreshing = known && this.#watchOf(scope.purpose).refresh();
+      if (refreshing) await refreshing;
       else if (known) {
         this.#deps.onUse?.('hit');
         return known;
@@ -249,7 +249,7 @@ export class KeyRing {
     const { clock } = this.#deps;
     // Callers pass whole tenants, which a data key must not retain.
     const ref = keyRef(owner.tenant, owner.keyArn);
-    this.#deniedPeriods.refuse(ref, scope);
+    this.#deniedPeriods.ensureAllowed(ref, scope);
     const request = { ref, scope, isWiped: false };
     this.#requests.add(request);
     try {

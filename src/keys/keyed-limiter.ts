@@ -1,14 +1,14 @@
 // Concurrency limiter per key: a slow tenant only fills its own slots.
 import { orAbort } from '../runtime/clock.ts';
 
-interface Lane {
+interface Slots {
   running: number;
   readonly waiting: Set<() => void>;
 }
 
 export class KeyedLimiter {
   readonly #width: number;
-  readonly #lanes = new Map<string, Lane>();
+  readonly #slotsByKey = new Map<string, Slots>();
 
   /** `width`: concurrent calls per key; further calls wait in order. */
   constructor(width: number) {
@@ -17,40 +17,40 @@ export class KeyedLimiter {
 
   /** Runs `work` when a slot is free. @throws the signal's reason if it is aborted first; what `work` throws */
   async run<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    const lane = this.#lanes.get(name) ?? { running: 0, waiting: new Set() };
-    this.#lanes.set(name, lane);
-    if (lane.running >= this.#width) await this.#turn(name, lane, signal);
-    else lane.running += 1;
+    const slots = this.#slotsByKey.get(name) ?? { running: 0, waiting: new Set() };
+    this.#slotsByKey.set(name, slots);
+    if (slots.running >= this.#width) await this.#acquire(name, slots, signal);
+    else slots.running += 1;
     try {
       return await work();
     } finally {
-      this.#leave(name, lane);
+      this.#release(name, slots);
     }
   }
 
-  async #turn(name: string, lane: Lane, signal: AbortSignal): Promise<void> {
-    let enter = (): void => {};
-    const entered = new Promise<void>((resolve) => {
-      enter = resolve;
-      lane.waiting.add(enter);
+  async #acquire(name: string, slots: Slots, signal: AbortSignal): Promise<void> {
+    let start = (): void => {};
+    const started = new Promise<void>((resolve) => {
+      start = resolve;
+      slots.waiting.add(start);
     });
     try {
-      await orAbort(entered, signal);
+      await orAbort(started, signal);
     } catch (error) {
       // A slot that was granted at the same moment is passed on.
-      if (!lane.waiting.delete(enter)) this.#leave(name, lane);
+      if (!slots.waiting.delete(start)) this.#release(name, slots);
       throw error;
     }
   }
 
   /** A released slot goes to the next waiter, so a new caller cannot overtake it. */
-  #leave(name: string, lane: Lane): void {
-    const [next] = lane.waiting;
+  #release(name: string, slots: Slots): void {
+    const [next] = slots.waiting;
     if (next === undefined) {
-      lane.running -= 1;
-      if (lane.running === 0) this.#lanes.delete(name);
+      slots.running -= 1;
+      if (slots.running === 0) this.#slotsByKey.delete(name);
     } else {
-      lane.waiting.delete(next);
+      slots.waiting.delete(next);
       next();
     }
   }

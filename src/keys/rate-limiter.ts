@@ -14,7 +14,7 @@ const MAX_WAITING = 256;
 /** The reason of a call that was not sent in time. */
 export const RATE_LIMITED = 'RateLimited';
 
-export interface PaceDeps {
+export interface RateLimiterDeps {
   readonly clock: Clock;
   readonly isThrottled: (error: unknown) => boolean;
   /** Maximum number of waiting calls; 256 by default. */
@@ -29,7 +29,7 @@ export const rateLimited = (): SealdexError => new SealdexError('KMS_THROTTLED',
  * to 2 s; successful calls shrink it until it ends.
  */
 export class RateLimiter {
-  readonly #deps: PaceDeps;
+  readonly #deps: RateLimiterDeps;
   readonly #waiting = new Set<() => void>();
   /** 0: calls do not wait. */
   #intervalMs = 0;
@@ -41,7 +41,7 @@ export class RateLimiter {
   #lastMs = 0;
   #timer: Timer | undefined;
 
-  constructor(deps: PaceDeps) {
+  constructor(deps: RateLimiterDeps) {
     this.#deps = deps;
   }
 

@@ -22,8 +22,8 @@ export interface Allowed {
 }
 
 /**
- * Returns the unwrapping function of a reader of messages. It throws
- * SealdexError `OBJECT_TAMPERED` with reason `context` or `foreign-key`; `KEY_BLOCKED`; those of KMS.
+ * Returns the unwrapping function of a reader of messages.
+ * It throws SealdexError `OBJECT_TAMPERED` with reason `context` or `foreign-key`; `KEY_BLOCKED`; those of KMS.
  */
 export function unwrapFor(ring: KeyRing, allowed: Allowed): (named: NamedKey) => Promise<DataKey> {
   return async ({ arn, wrapped, context }) => {

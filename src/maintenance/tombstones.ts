@@ -1,7 +1,7 @@
 // Tombstone sweep: removes tombstones so old that no job from before the deletion can still run.
 // Removal is conditional, so that a document written concurrently in their place survives.
 import { runCommand } from '../runtime/redis.ts';
-import { honoursConditionalRemoval } from '../store/system.ts';
+import { honorsConditionalRemoval } from '../store/system.ts';
 import { listTombstones, removeTombstone } from '../store/tombstones.ts';
 import { isSince } from './redis-identity.ts';
 import { redisIdentityOf, DAY_MS, type SweepDeps } from './sweep.ts';
@@ -13,7 +13,7 @@ export function tombstoneSweep(deps: SweepDeps): MaintenanceTask {
     name: 'tombstone-sweep',
     everyMs: DAY_MS,
     async run(signal) {
-      if (await honoursConditionalRemoval(deps.store, deps.config.queue, signal)) return sweep(deps, signal);
+      if (await honorsConditionalRemoval(deps.store, deps.config.queue, signal)) return sweep(deps, signal);
       if (!isLogged) deps.log.warn({}, 'tombstone sweep disabled: the store ignores If-Match on DELETE');
       isLogged = true;
     },

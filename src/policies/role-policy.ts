@@ -14,11 +14,11 @@ export interface RolePolicyChoice {
   readonly queue: string;
 }
 
-type Touch = 'Get' | 'Put' | 'Delete' | 'DeleteVersion';
+type Access = 'Get' | 'Put' | 'Delete' | 'DeleteVersion';
 type Prefix = 'tenants' | 'documents' | 'originals' | 'intake' | 'birth' | 'canary' | 'reencrypted' | 'fingerprintKey';
 
 /** HEAD needs Get; so does every write or removal with a condition on an ETag. */
-const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly Touch[]>>>>> = Object.freeze({
+const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly Access[]>>>>> = Object.freeze({
   worker: {
     tenants: ['Get'],
     documents: ['Get', 'Put', 'Delete'],

@@ -18,9 +18,9 @@ const BATCH_REQUESTS = 16;
 const BATCH_BYTES = 16 * 1_048_576;
 
 /** After this number of failures in a row, the rest is skipped: of one tenant or, if several tenants failed, of all. */
-const GIVE_UP_AFTER = 16;
+const MAX_FAILURES_IN_ROW = 16;
 
-interface Taken {
+interface BatchEntry {
   readonly index: number;
   readonly request: CheckedIndex;
 }
@@ -36,19 +36,19 @@ export async function enqueueBulk(
   if (count > MAX_REQUESTS) throw invalid('requests', `must be an array of at most ${MAX_REQUESTS} requests`);
   const results: BulkResult[] = [];
   const outages = new Outages();
-  const pace = createYielder(clock);
+  const yielder = createYielder(clock);
   let batch = new Batch();
   const flush = async (): Promise<void> => {
-    const taken = batch.taken;
+    const entries = batch.entries;
     batch = new Batch();
-    for (const [at, result] of (await enqueueBatch(deps, taken)).entries()) {
-      const { index, request } = taken[at]!;
+    for (const [at, result] of (await enqueueBatch(deps, entries)).entries()) {
+      const { index, request } = entries[at]!;
       results[index] = result;
       outages.note(request.tenant, result);
     }
   };
   for (let index = 0; index < count; index++) {
-    if (pace.shouldYield()) await pace.yieldNow();
+    if (yielder.shouldYield()) await yielder.yieldNow();
     const request = checked(requests, index, limits);
     if (request instanceof SealdexError) {
       results[index] = request;
@@ -74,8 +74,8 @@ function checked(requests: readonly unknown[], index: number, limits: DocumentLi
   }
 }
 
-async function enqueueBatch(deps: EnqueueDeps, taken: readonly Taken[]): Promise<BulkResult[]> {
-  const all = await Promise.all(taken.map(({ request }) => prepare(deps, request).catch(asSealdexError)));
+async function enqueueBatch(deps: EnqueueDeps, entries: readonly BatchEntry[]): Promise<BulkResult[]> {
+  const all = await Promise.all(entries.map(({ request }) => prepare(deps, request).catch(asSealdexError)));
   const reservationOf = reserveTogether(deps, all);
   return Promise.all(
     all.map(async (one) =>
@@ -103,17 +103,17 @@ function reserveTogether(
  * revision: of two requests in a bulk, the later wins. For an idempotency key, the earlier request is queued.
  */
 class Batch {
-  readonly taken: Taken[] = [];
+  readonly entries: BatchEntry[] = [];
   readonly #names = new Set<string>();
   #bytes = 0;
 
   hasRoomFor(request: CheckedIndex): boolean {
-    if (this.taken.length >= BATCH_REQUESTS || this.#bytes >= BATCH_BYTES) return false;
+    if (this.entries.length >= BATCH_REQUESTS || this.#bytes >= BATCH_BYTES) return false;
     return !namesOf(request).some((name) => this.#names.has(name));
   }
 
-  add(one: Taken): void {
-    this.taken.push(one);
+  add(one: BatchEntry): void {
+    this.entries.push(one);
     this.#bytes += one.request.body.length;
     for (const name of namesOf(one.request)) this.#names.add(name);
   }
@@ -164,7 +164,7 @@ class Outages {
     const isOutage = result instanceof SealdexError && isLasting(result.code);
     const failures = isOutage ? (this.#failures.get(tenant) ?? 0) + 1 : 0;
     this.#failures.set(tenant, failures);
-    if (isOutage && failures >= GIVE_UP_AFTER) this.#errors.set(tenant, result);
+    if (isOutage && failures >= MAX_FAILURES_IN_ROW) this.#errors.set(tenant, result);
     this.#noteForAll(tenant, result);
   }
 
@@ -176,7 +176,7 @@ class Outages {
     }
     this.#inRow += 1;
     this.#tenantsInRow.add(tenant);
-    if (this.#inRow >= GIVE_UP_AFTER && this.#tenantsInRow.size > 1) this.#ofAll ??= result;
+    if (this.#inRow >= MAX_FAILURES_IN_ROW && this.#tenantsInRow.size > 1) this.#ofAll ??= result;
   }
 
   of(tenant: string): SealdexError | undefined {

@@ -53,15 +53,15 @@ export async function enqueueOnce(
   const marker = await queue.mark(id, prepared.share);
   if (isKnown(marker)) return duplicateIfSame(queue, id, marker, fingerprint);
   // The producer of the record may have crashed before adding the job, or be about to add it: one of the two additions wins.
-  const isOthers = marker.kind === 'unconfirmed';
-  const before = isOthers ? await queue.data(id) : undefined;
+  const isUnconfirmed = marker.kind === 'unconfirmed';
+  const before = isUnconfirmed ? await queue.data(id) : undefined;
   if (isOfDocument(before)) {
     await fingerprint.mustEqual(await queue.fingerprint(id));
     return duplicate(queue, id, { ...marker, revision: before.revision });
   }
   const job = { id, revision: marker.revision, priority: marker.priority, hasMarker: true };
   const made = await make(deps, { ...prepared, request: fingerprint.request }, job);
-  const now = isOthers ? await queue.mark(id, prepared.share) : marker;
+  const now = isUnconfirmed ? await queue.mark(id, prepared.share) : marker;
   if (isKnown(now)) {
     // The other job was added and finished during the encryption: a second one would repeat its work.
     await removeContent(made);
@@ -69,13 +69,13 @@ export async function enqueueOnce(
   }
   await claim(queue, id, prepared.share, fingerprint, made);
   await add(deps, prepared, { ...job, priority: now.priority }, made);
-  const standing = await queue.data(id);
-  if (isOfDocument(standing) && !isSame(standing, made.data)) {
+  const existing = await queue.data(id);
+  if (isOfDocument(existing) && !isSame(existing, made.data)) {
     await removeContent(made);
-    return duplicate(queue, id, { ...marker, revision: standing.revision });
+    return duplicate(queue, id, { ...marker, revision: existing.revision });
   }
   const isFirst = await queue.confirm(id);
-  if (!standing && (await isUnneeded(queue, id, made))) await removeContent(made);
+  if (!existing && (await isUnneeded(queue, id, made))) await removeContent(made);
   return isFirst
     ? { status: 'queued', jobId: id, revision: marker.revision }
     : duplicateOfAdded(queue, id, marker, prepared.share);
@@ -135,8 +135,8 @@ const MAX_READS = 3;
 /** Returns true if no job needs this content: the job left the queue before it was read, and may have had other content. */
 async function isUnneeded(queue: JobQueue, id: string, made: MadeJob): Promise<boolean> {
   for (let read = 0; read < MAX_READS; read++) {
-    const standing = await queue.data(id);
-    if (isOfDocument(standing)) return !isSame(standing, made.data);
+    const existing = await queue.data(id);
+    if (isOfDocument(existing)) return !isSame(existing, made.data);
     const { state } = await queue.status(id);
     if (state === 'done' || state === 'superseded') return true;
     if (state === 'unknown') return false;

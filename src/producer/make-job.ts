@@ -57,8 +57,8 @@ const identity = (data: DocumentJobData): string =>
   JSON.stringify([data.revision, 'content' in data ? data.content : undefined]);
 
 /** Compares text, since an entry in Redis may have any shape. */
-export const isSame = (standing: DocumentJobData, made: DocumentJobData): boolean =>
-  identity(standing) === identity(made);
+export const isSame = (existing: DocumentJobData, made: DocumentJobData): boolean =>
+  identity(existing) === identity(made);
 
 /** Encrypts the content, if any, and stores it in the job or in S3. */
 export async function make(
@@ -103,8 +103,8 @@ export async function add(
     // After a lost connection, the job may or may not be in the queue.
     if (!isReplyError(error)) throw error;
     // A first try whose response was lost may have added the job before this one was rejected.
-    const standing = await queue.data(id);
-    if (isOfDocument(standing) && isSame(standing, made.data)) return;
+    const existing = await queue.data(id);
+    if (isOfDocument(existing) && isSame(existing, made.data)) return;
     await Promise.all([removeContent(made), leaveBacklog(queue, id, share, hasMarker)]);
     throw error;
   }

@@ -58,7 +58,7 @@ const checkExtras = (
   limits: DocumentLimits,
 ): FileFacts => ({
   ...readable('metadata', () => checkFileFacts({ metadata }, limits)),
-  ...inOurName(() => readable('chunking_strategy', () => checkFileFacts({ chunkingStrategy }, limits))),
+  ...withLocalName(() => readable('chunking_strategy', () => checkFileFacts({ chunkingStrategy }, limits))),
 });
 
 /** Destroys the stream of an invalid request. @throws SealdexError `DOCUMENT_INVALID` and `FILE_TOO_LARGE`, with `field` */
@@ -94,7 +94,7 @@ function checkContentType(type: unknown): { contentType?: string } {
 }
 
 /** Renames `chunking_strategy` of the API in errors to the name used here. */
-function inOurName<T>(check: () => T): T {
+function withLocalName<T>(check: () => T): T {
   try {
     return check();
   } catch (error) {

@@ -6,27 +6,27 @@ import type { Tenant } from '../tenants/tenants.ts';
 import type { ReaderDeps } from './resolve-document.ts';
 
 /**
- * Returns a promise only if the gates must be read first. @throws SealdexError that shut the gate, synchronously or as a
- * rejection
+ * Returns a promise only if the gates must be read first.
+ * @throws the error that shut the gate, synchronously or as a rejection
  */
 export type EnsureOpen = () => Promise<void> | undefined;
 
 export interface GateSession {
-  readonly refuse: EnsureOpen;
+  readonly ensureOpen: EnsureOpen;
   readonly unwrap: (named: NamedKey) => Promise<DataKey>;
 }
 
 /** For one object. Until re-encryption ends, objects are encrypted under a former key, which has a gate of its own. */
 export function watchGates({ gates, ring }: Pick<ReaderDeps, 'gates' | 'ring'>, owner: Tenant): GateSession {
   let former: GateOwner | undefined;
-  const refuse = (): undefined => {
+  const ensureOpen = (): undefined => {
     const refusal = gates.refusal(owner) ?? (former && gates.refusal(former));
     if (refusal) throw refusal;
   };
   const unwrap = unwrapFor(ring, owner);
   return {
     // After a freeze, the gates must be read again. If that fails, reading ends, since a partial read cannot be resumed.
-    refuse: () => gates.refresh()?.then(refuse, refuse) ?? refuse(),
+    ensureOpen: () => gates.refresh()?.then(ensureOpen, ensureOpen) ?? ensureOpen(),
     async unwrap(named) {
       const key = await unwrap(named);
       if (key.ref.keyArn !== owner.keyArn) former = key.ref;
@@ -36,10 +36,10 @@ export function watchGates({ gates, ring }: Pick<ReaderDeps, 'gates' | 'ring'>, 
 }
 
 /** The bytes of an object as they arrive, none after the gate has shut. */
-export async function* gatedBytes(body: AsyncIterable<Uint8Array>, refuse: EnsureOpen): AsyncGenerator<Uint8Array> {
+export async function* gatedBytes(body: AsyncIterable<Uint8Array>, ensureOpen: EnsureOpen): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) {
-    const looking = refuse();
-    if (looking) await looking;
+    const refreshing = ensureOpen();
+    if (refreshing) await refreshing;
     yield chunk;
   }
 }
@@ -49,13 +49,13 @@ export async function* gatedBytes(body: AsyncIterable<Uint8Array>, refuse: Ensur
  */
 export function gatedItems<T>(
   items: AsyncIterator<T>,
-  refuse: EnsureOpen,
+  ensureOpen: EnsureOpen,
   close: () => Promise<void>,
 ): AsyncIterable<T> {
   const next = async (): Promise<IteratorResult<T, undefined>> => {
     try {
-      const looking = refuse();
-      if (looking) await looking;
+      const refreshing = ensureOpen();
+      if (refreshing) await refreshing;
       return (await items.next()) as IteratorResult<T, undefined>;
     } catch (error) {
       await close();

@@ -50,7 +50,7 @@ export async function listPage(
 ): Promise<{ documents: ListedDocument[]; next?: string }> {
   const { tenant, corpus, after, limit, metadata } = checkList(request);
   const owner = await deps.tenants.get(tenant);
-  const describeOne = metadata ? describe : glance;
+  const describeOne = metadata ? describe : listedFacts;
   const page = await listDocuments(deps.store, { tenant, corpus, limit, ...(after === undefined ? {} : { after }) });
   const documents: ListedDocument[] = [];
   for (let from = 0; from < page.objects.length; from += LIST_CONCURRENCY) {
@@ -89,7 +89,7 @@ const listedOf = (object: string, facts: ObjectFacts): ListedDocument => {
 };
 
 /** Undefined if the object was removed after the listing. */
-async function glance(
+async function listedFacts(
   { store }: ReaderDeps,
   _owner: Tenant,
   place: DocumentPlace,
@@ -98,12 +98,12 @@ async function glance(
   return facts && listedOf(place.object, facts);
 }
 
-/** As glance(), with the head of the record, or the code of the error. */
+/** As listedFacts(), with the head of the record, or the code of the error. */
 async function describe(deps: ReaderDeps, owner: Tenant, place: DocumentPlace): Promise<ListedDocument | undefined> {
   const refusal = deps.gates.refusal(owner);
   if (refusal?.code === 'GATE_UNKNOWN') throw refusal;
   if (refusal) {
-    const listed = await glance(deps, owner, place);
+    const listed = await listedFacts(deps, owner, place);
     return listed && !listed.isDeleted ? { ...listed, code: refusal.code } : listed;
   }
   const stored = await getDocument(deps.store, place);

@@ -7,7 +7,7 @@ import { getDocument, type DocumentPlace } from '../store/documents.ts';
 import { stateOf } from '../store/revisions.ts';
 import type { StoredObject } from '../store/store.ts';
 import type { Tenant } from '../tenants/tenants.ts';
-import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './resolve-document.ts';
+import { findPlace, rejectOlder, type DocumentName, type ReaderDeps } from './resolve-document.ts';
 import { gatedBytes, gatedItems, watchGates } from './gated-stream.ts';
 
 /** The document without its parts, tables and images. */
@@ -38,7 +38,7 @@ export async function findDocument(deps: ReaderDeps, name: DocumentName): Promis
   const stored = await getDocument(deps.store, place);
   if (!stored) throw new SealdexError('NOT_FOUND');
   try {
-    refuseOlder(stored, minRevision);
+    rejectOlder(stored, minRevision);
     if (stateOf(stored).isDeleted) throw new SealdexError('NOT_FOUND');
   } catch (error) {
     stored.discard();
@@ -61,8 +61,8 @@ export async function openObject(
   stored: StoredObject,
 ): Promise<Reading> {
   try {
-    const { refuse, unwrap } = watchGates(deps, owner);
-    const bytes = gatedBytes(stored.body, refuse);
+    const { ensureOpen, unwrap } = watchGates(deps, owner);
+    const bytes = gatedBytes(stored.body, ensureOpen);
     const record = await readRecord(decryptStream(bytes, unwrap));
     const close = async (): Promise<void> => {
       // First: otherwise close() would wait for an item as long as S3 is silent.
@@ -70,7 +70,7 @@ export async function openObject(
       await record.close();
     };
     if (isRecordOf(record.head, place, stored))
-      return { head: record.head, parts: gatedItems(record.parts, refuse, close), close };
+      return { head: record.head, parts: gatedItems(record.parts, ensureOpen, close), close };
     await close();
     throw new SealdexError('OBJECT_MISMATCH');
   } catch (error) {

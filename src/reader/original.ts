@@ -6,7 +6,7 @@ import { objectName } from '../runtime/names.ts';
 import { headDocument, type DocumentPlace } from '../store/documents.ts';
 import { getOriginal } from '../store/originals.ts';
 import { stateOf } from '../store/revisions.ts';
-import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './resolve-document.ts';
+import { findPlace, rejectOlder, type DocumentName, type ReaderDeps } from './resolve-document.ts';
 import { gatedBytes, gatedItems, watchGates, type EnsureOpen } from './gated-stream.ts';
 
 /** File name, detected MIME type, size in bytes, and revision of the document. */
@@ -31,21 +31,21 @@ export async function openOriginal(deps: ReaderDeps, name: DocumentName): Promis
   const { owner, place, minRevision } = await findPlace(deps, name);
   // The original of a replaced or deleted document is removed a moment later.
   const document = await headDocument(deps.store, place);
-  if (document) refuseOlder(document, minRevision);
+  if (document) rejectOlder(document, minRevision);
   const stored = document && !stateOf(document).isDeleted ? await getOriginal(deps.store, place) : undefined;
   if (!document || !stored || stateOf(stored).revision !== stateOf(document).revision) {
     stored?.discard();
     throw new SealdexError('NOT_FOUND');
   }
   try {
-    const { refuse, unwrap } = watchGates(deps, owner);
-    const bytes = gatedBytes(stored.body, refuse);
+    const { ensureOpen, unwrap } = watchGates(deps, owner);
+    const bytes = gatedBytes(stored.body, ensureOpen);
     const reading = await readOriginal(decryptStream(bytes, unwrap));
     const close = async (): Promise<void> => {
       stored.discard();
       await reading[Symbol.asyncDispose]();
     };
-    if (isOf(reading, place, stateOf(stored).revision)) return opened(reading, refuse, close);
+    if (isOf(reading, place, stateOf(stored).revision)) return opened(reading, ensureOpen, close);
     await close();
     throw new SealdexError('OBJECT_MISMATCH');
   } catch (error) {
@@ -54,8 +54,8 @@ export async function openOriginal(deps: ReaderDeps, name: DocumentName): Promis
   }
 }
 
-function opened({ head, body }: OriginalReading, refuse: EnsureOpen, close: () => Promise<void>): OpenOriginal {
+function opened({ head, body }: OriginalReading, ensureOpen: EnsureOpen, close: () => Promise<void>): OpenOriginal {
   const { filename, contentType, bytes, revision } = head;
   const original = { filename, contentType, bytes, revision };
-  return { original, body: gatedItems(body, refuse, close), [Symbol.asyncDispose]: close };
+  return { original, body: gatedItems(body, ensureOpen, close), [Symbol.asyncDispose]: close };
 }

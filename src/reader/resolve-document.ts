@@ -54,7 +54,7 @@ export async function findPlace(
 }
 
 /** @throws SealdexError `OBJECT_MISMATCH` if the stored document is older than `minRevision` */
-export function refuseOlder(stored: ObjectFacts, minRevision: number): void {
+export function rejectOlder(stored: ObjectFacts, minRevision: number): void {
   if (stateOf(stored).revision >= minRevision) return;
   throw new SealdexError('OBJECT_MISMATCH', undefined, { reason: 'older' });
 }

@@ -64,9 +64,9 @@ export type AuditSink = (record: AuditRecord) => void | Promise<void>;
 
 export interface AuditLog {
   /** Calls STS first if the caller is a command, for at most 3 s. Call it before a call whose deadline it would use up. */
-  who(): Promise<AuditOrigin>;
+  origin(): Promise<AuditOrigin>;
   /** Never throws: if a line cannot be written, it goes to standard error and is counted. */
-  write(who: AuditOrigin, event: AuditEvent): void;
+  write(origin: AuditOrigin, event: AuditEvent): void;
   /** Lines that could not be written. */
   failures(): number;
 }
@@ -106,14 +106,14 @@ export function createAuditLog({ to, clock, identity }: AuditLogDeps): AuditLog 
   };
   const write = typeof to === 'string' ? lineWriter(to, onFailure) : sinkWriter(to, onFailure);
   return {
-    async who() {
+    async origin() {
       const { asker, isInCommand } = askers.getStore() ?? { asker: {}, isInCommand: false };
-      const who = { process: self, ...asker, isInCommand };
-      return asker.command === undefined ? who : { ...who, identity: await identity() };
+      const origin = { process: self, ...asker, isInCommand };
+      return asker.command === undefined ? origin : { ...origin, identity: await identity() };
     },
-    write(who, event) {
-      const { isInCommand = who.command !== undefined, ...origin } = who;
-      const record = { audit: 1, time: new Date(clock.now()).toISOString(), ...event, ...origin };
+    write(origin, event) {
+      const { isInCommand = origin.command !== undefined, ...fields } = origin;
+      const record = { audit: 1, time: new Date(clock.now()).toISOString(), ...event, ...fields };
       write(`${JSON.stringify(record)}\n`, isInCommand);
     },
     failures: () => failures,
@@ -150,7 +150,7 @@ function sinkWriter(sink: AuditSink, onFailure: OnFailure): Write {
 
 /** For callers that use no tenant's key, and for host applications without an audit log. */
 export const noAudit: AuditLog = Object.freeze({
-  who: async () => ({ process: '-' }),
+  origin: async () => ({ process: '-' }),
   write: () => {},
   failures: () => 0,
 });

@@ -24,7 +24,7 @@ export const isRaw = (value: unknown): boolean => isRawJSON(value);
 export const isRawInteger = (value: unknown): value is RawInteger => isRawJSON(value) && INTEGER.test(value.rawJSON);
 
 /** Parses JSON and replaces each integer that a number cannot hold with the result of `hold`. @throws SyntaxError */
-function parseHolding(text: string, hold: (digits: string) => unknown): unknown {
+function parseWith(text: string, hold: (digits: string) => unknown): unknown {
   if (!MANY_DIGITS.test(text)) return JSON.parse(text);
   const keep = (_key: string, value: unknown, { source }: { readonly source?: string }): unknown =>
     typeof value === 'number' && !Number.isSafeInteger(value) && source !== undefined && INTEGER.test(source)
@@ -34,10 +34,10 @@ function parseHolding(text: string, hold: (digits: string) => unknown): unknown 
 }
 
 /** JSON whose large integers are `RawInteger`: for values that are written as JSON again. @throws SyntaxError */
-export const parseRaw = (text: string): unknown => parseHolding(text, rawJSON);
+export const parseRaw = (text: string): unknown => parseWith(text, rawJSON);
 
 /** JSON whose large integers are `bigint`: for values that a program reads. @throws SyntaxError */
-export const parseBig = (text: string): unknown => parseHolding(text, BigInt);
+export const parseBig = (text: string): unknown => parseWith(text, BigInt);
 
 /** `JSON.stringify` that writes a `bigint` digit for digit. */
 export const stringifyBig = (value: unknown, indent?: number): string =>

@@ -21,13 +21,13 @@ export function createLog(config: Pick<Config, 'logLevel'>, role: string): Log {
 export const silentLog: Log = Object.freeze({ debug: () => {}, info: () => {}, warn: () => {}, error: () => {} });
 
 /** Limits a message to one per `everyMs` and key, so that an outage does not flood the log. */
-export function atMostEvery(now: () => number, everyMs: number): (key: string, say: () => void) => void {
-  const said = new Map<string, number>();
-  return (key, say) => {
-    const last = said.get(key);
+export function atMostEvery(now: () => number, everyMs: number): (key: string, log: () => void) => void {
+  const loggedAt = new Map<string, number>();
+  return (key, log) => {
+    const last = loggedAt.get(key);
     if (last !== undefined && now() - last < everyMs) return;
-    if (said.size >= 1000) said.clear();
-    said.set(key, now());
-    say();
+    if (loggedAt.size >= 1000) loggedAt.clear();
+    loggedAt.set(key, now());
+    log();
   };
 }

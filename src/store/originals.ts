@@ -63,12 +63,12 @@ export const removeOwnOriginal = (
 async function removeIf(
   store: Store,
   place: DocumentPlace,
-  isMeant: (revision: number) => boolean,
+  isConfirmed: (revision: number) => boolean,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) {
     const facts = await store.head(keyOf(place), { signal });
-    if (!facts || !isMeant(stateOf(facts).revision)) return;
+    if (!facts || !isConfirmed(stateOf(facts).revision)) return;
     if ((await store.remove(keyOf(place), { etag: facts.etag, signal })) === 'removed') return;
   }
   throw new SealdexError('STORE_FAILED', undefined, { reason: 'Contention' });

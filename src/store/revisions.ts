@@ -56,8 +56,8 @@ export async function writeByRevision(
     isExpected = stored !== undefined;
     hasFound ||= isExpected;
     if (!stored) continue;
-    const verdict = compare(claim, stored, clock.now());
-    if (verdict !== 'replace') return verdict;
+    const comparison = compare(claim, stored, clock.now());
+    if (comparison !== 'replace') return comparison;
     const second = await put({ etag: stored.etag });
     if (second.kind === 'written') return 'replaced';
     // Changed meanwhile: read it again. Removed meanwhile: start again.
@@ -67,7 +67,7 @@ export async function writeByRevision(
 }
 
 /** Revisions come from a clock. One this far ahead is invalid, and would silently supersede all later documents. */
-const AHEAD_MS = 600_000;
+const MAX_AHEAD_MS = 600_000;
 
 function compare(claim: Claim, facts: ObjectFacts, now: number): 'replaced' | 'superseded' | 'replace' {
   const stored = stateOf(facts);
@@ -75,7 +75,7 @@ function compare(claim: Claim, facts: ObjectFacts, now: number): 'replaced' | 's
     throw new SealdexError('DOCUMENT_CONFLICT');
   // An equal revision is this write, whose response was lost.
   if (stored.revision === claim.revision) return 'replaced';
-  if (stored.revision / 1000 > now + AHEAD_MS)
+  if (stored.revision / 1000 > now + MAX_AHEAD_MS)
     throw new SealdexError('STORE_FAILED', undefined, { reason: 'RevisionAhead' });
   return stored.revision > claim.revision ? 'superseded' : 'replace';
 }

@@ -43,7 +43,7 @@ export async function proveConditionalWrites(store: Store, queue: string): Promi
  * Tests that the store honors conditional removals: otherwise it would remove a document that was written meanwhile.
  * @throws SealdexError `STORE_FAILED` if the test gives no result
  */
-export async function honoursConditionalRemoval(store: Store, queue: string, signal?: AbortSignal): Promise<boolean> {
+export async function honorsConditionalRemoval(store: Store, queue: string, signal?: AbortSignal): Promise<boolean> {
   const key = canaryKey(queue);
   await store.put(key, Buffer.from('1'), { signal });
   try {

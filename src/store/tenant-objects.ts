@@ -33,7 +33,7 @@ export async function listTenantObjects(
  * Discarding an unread body closes its connection. Most objects are only read for their header, so smaller ones are read to the
  * end.
  */
-const READ_AT_ONCE_BYTES = 65_536;
+const MAX_DRAIN_BYTES = 65_536;
 
 export async function getTenantObject(
   store: Store,
@@ -41,7 +41,7 @@ export async function getTenantObject(
   signal: AbortSignal,
 ): Promise<StoredObject | undefined> {
   const stored = await store.get(key, { signal });
-  if (!stored || stored.bytes > READ_AT_ONCE_BYTES) return stored;
+  if (!stored || stored.bytes > MAX_DRAIN_BYTES) return stored;
   const whole = await readAll(stored);
   async function* body(): AsyncGenerator<Uint8Array> {
     yield whole;

@@ -32,9 +32,9 @@ export async function audited<T>(
   change: TenantChange,
   work: () => Promise<T>,
 ): Promise<T> {
-  const who = await audit.who();
+  const origin = await audit.origin();
   const write = (result: string): void =>
-    audit.write(who, {
+    audit.write(origin, {
       tenant,
       operation: operationOf(change),
       key: keyOf(change),

@@ -114,7 +114,7 @@ test('lines of services go to stdout, and lines of commands to stderr', () => {
 test('a probe of a command is logged to stderr, without the command', () => {
   const probing = `${CHILD.replace("[undefined, 'status']", '[]')}
     await withAuditContext({ command: 'read', job: 'j1' }, () => withOnlyAuditContext({ activity: 'probe' }, async () =>
-      audit.write(await audit.who(), { tenant: 'acme', operation: 'Decrypt', result: 'ok' })));`;
+      audit.write(await audit.origin(), { tenant: 'acme', operation: 'Decrypt', result: 'ok' })));`;
   const args = ['--input-type=module', '-e', probing, 'stdout'];
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   expect(stdout).toBe('');

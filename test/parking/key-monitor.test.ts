@@ -261,7 +261,7 @@ test('a process that has used no other key tests those of other tenants, before 
 test('the test of other keys is audited as a probe, without the job and command of the denied call', async () => {
   const audit = createAuditLog({ to: 'stdout', clock: fixture.clock, identity: async () => 'jo' });
   const asking: AuditOrigin[] = [];
-  monitor = monitorOf(here, { works: async () => (asking.push(await audit.who()), false) });
+  monitor = monitorOf(here, { works: async () => (asking.push(await audit.origin()), false) });
   const codes = withAuditContext({ command: 'read', job: 'j1' }, () => denied(4));
   expect((await codes).at(-1)).toBe('PLATFORM_DENIED');
   expect(asking).toEqual([{ process: expect.any(String), activity: 'probe', isInCommand: true }]);

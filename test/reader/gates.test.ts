@@ -173,7 +173,7 @@ describe('a reader in progress when the gate is shut', () => {
       }
     }
     const gates = { refusal: () => refusal, refresh: () => undefined };
-    const bytes = gatedBytes(late(), watchGates({ gates, ring: {} as never }, {} as never).refuse);
+    const bytes = gatedBytes(late(), watchGates({ gates, ring: {} as never }, {} as never).ensureOpen);
     expect((await bytes.next()).value?.toString()).toBe('one');
     expect(await refusalOf(() => bytes.next())).toBe(refusal);
     expect(isEnded).toBe(true);
@@ -185,7 +185,7 @@ describe('a reader in progress when the gate is shut', () => {
       refusal: () => (isUnknown ? new SealdexError('GATE_UNKNOWN') : undefined),
       refresh: async () => void (isUnknown = false),
     };
-    expect(await watchGates({ gates, ring: {} as never }, {} as never).refuse()).toBeUndefined();
+    expect(await watchGates({ gates, ring: {} as never }, {} as never).ensureOpen()).toBeUndefined();
   });
 });
 

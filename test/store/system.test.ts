@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import type { Store } from '../../src/store/store.ts';
-import { runCanary, honoursConditionalRemoval, proveConditionalWrites } from '../../src/store/system.ts';
+import { runCanary, honorsConditionalRemoval, proveConditionalWrites } from '../../src/store/system.ts';
 import { awsServices, type AwsServices } from '../support/aws-services.ts';
 import { faultOf, storeOf } from './fixture.ts';
 
@@ -83,7 +83,7 @@ describe('the test of conditional writes', () => {
 });
 
 describe('the test of conditional removals', () => {
-  const proof = () => honoursConditionalRemoval(store, 'main');
+  const proof = () => honorsConditionalRemoval(store, 'main');
   const removals = { match: { method: 'DELETE' }, times: 1 };
 
   it('passes on a store with conditions, and leaves no object', async () => {
@@ -101,7 +101,7 @@ describe('the test of conditional removals', () => {
     services.s3.faults.set({ ...removals, fault: { kind: 'error', status: 501, code: 'NotImplemented' } });
     expect(await proof()).toBe(false);
     const untrue: Store = { ...store, remove: async (key) => (await store.remove(key), 'changed') };
-    expect(await honoursConditionalRemoval(untrue, 'main')).toBe(false);
+    expect(await honorsConditionalRemoval(untrue, 'main')).toBe(false);
     expect(await left()).toEqual([]);
   });
 

@@ -23,7 +23,7 @@ export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metric
     send: (options: { abortSignal: AbortSignal }) => Promise<T>,
   ): Promise<T> {
     const operation = operationOf(command);
-    tries.register(command.input, { key, who: await audit.who() });
+    tries.register(command.input, { key, origin: await audit.origin() });
     signal?.throwIfAborted();
     const late = AbortSignal.timeout(deadlineMs('patient'));
     const abortSignal = signal ? AbortSignal.any([signal, late]) : late;

@@ -114,7 +114,7 @@ function createCall({ client, audit, tries, platformKeys, rateLimiter, metrics, 
 
   return async (operation, key, request) => {
     const { tenant, keyArn } = key;
-    const sender = { key, who: await audit.who() };
+    const sender = { key, origin: await audit.origin() };
     tries.register(request.input, sender);
     const signal = AbortSignal.timeout(deadlineMs(use));
     let isQueued = true;

@@ -9,7 +9,7 @@ import { requestIdOf } from './kms-error-mapping.ts';
 /** The key and the audit context of a command. */
 export interface Sender {
   readonly key: KeyRef;
-  readonly who: AuditOrigin;
+  readonly origin: AuditOrigin;
 }
 
 /** The fields that sealdex sets in the inputs of commands. */
@@ -43,7 +43,7 @@ export function auditTries(client: KMSClient, audit: AuditLog, platformKeys: Rea
         // The SDK would send its next try: its handler opens new connections.
         if (isClosed) throw new SealdexError('KMS_FAILED', undefined, { reason: 'Closed' });
         if (!sender) throw new SealdexError('INTERNAL', undefined, { reason: 'Unaudited' });
-        const { key, who } = sender;
+        const { key, origin } = sender;
         const { tenant, keyArn } = key;
         const { EncryptionContext, SourceEncryptionContext } = args.input as Input;
         const context = EncryptionContext ?? SourceEncryptionContext;
@@ -52,7 +52,7 @@ export function auditTries(client: KMSClient, audit: AuditLog, platformKeys: Rea
         const operation = withoutCommand(commandName);
         const write = (result: string, requestId?: string): void => {
           if (!inProgress.delete(write)) return;
-          audit.write(who, { tenant, operation, key: keyArn, contextTenant, period, purpose, result, requestId });
+          audit.write(origin, { tenant, operation, key: keyArn, contextTenant, period, purpose, result, requestId });
         };
         inProgress.add(write);
         try {

@@ -54,7 +54,7 @@ export const failed = (step: KeyStep, observed: string, remedy: string): CheckSt
 export const PROXY = 'Check for a proxy or emulator between this host and KMS.';
 
 /** Caused by sealdex or AWS; the key's owner cannot fix it. */
-const PASSING: ReadonlySet<Code> = new Set([
+const NOT_OF_KEY: ReadonlySet<Code> = new Set([
   'KMS_THROTTLED',
   'KMS_FAILED',
   'PLATFORM_CREDENTIALS',
@@ -63,7 +63,7 @@ const PASSING: ReadonlySet<Code> = new Set([
 ]);
 
 /** KMS responded, but not with this key. */
-const MEANT_BY_INTERNAL: ReadonlySet<string> = new Set(['OtherKeyAnswered', 'KeyLength', 'OtherPlaintext']);
+const REASONS_OF_KEY: ReadonlySet<string> = new Set(['OtherKeyAnswered', 'KeyLength', 'OtherPlaintext']);
 
 /**
  * Returns the rejection of the key. @throws SealdexError if the error gives no result about the key; any other error unchanged
@@ -71,7 +71,7 @@ const MEANT_BY_INTERNAL: ReadonlySet<string> = new Set(['OtherKeyAnswered', 'Key
 export function refusalIn(error: unknown): SealdexError {
   if (!(error instanceof SealdexError)) throw error;
   const { code, reason, keyArn, requestId } = error;
-  if (!PASSING.has(code) || MEANT_BY_INTERNAL.has(reason ?? '')) return error;
+  if (!NOT_OF_KEY.has(code) || REASONS_OF_KEY.has(reason ?? '')) return error;
   const { description, remedy } = CODES[code];
   throw new SealdexError(code, `Could not check the KMS key because ${description}. ${sentenceOf(remedy)}`, {
     cause: error.cause,

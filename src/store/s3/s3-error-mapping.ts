@@ -11,8 +11,8 @@ const { failed, conflict, missing, refused, credentials } = S3_ERROR_TABLE;
 const REFUSALS = new Set(refused.names);
 
 /** Temporary 4xx responses: timeout, throttling, or a concurrent write. */
-const PASSING_NAMES = new Set([...failed.names, ...conflict.names]);
-const PASSING_STATUS = new Set([...failed.statuses, ...conflict.statuses]);
+const TEMPORARY_NAMES = new Set([...failed.names, ...conflict.names]);
+const TEMPORARY_STATUS = new Set([...failed.statuses, ...conflict.statuses]);
 
 const CREDENTIALS = new Set(credentials.names);
 
@@ -61,6 +61,6 @@ function kindOf(reason: string, status: number): StoreErrorKind {
   if (REFUSALS.has(reason)) return 'refused';
   if (status === 501 || reason === 'NotImplemented') return 'unsupported';
   // A request that S3 always rejects must not be retried forever as if S3 were down.
-  const isLasting = status >= 400 && status < 500 && !PASSING_STATUS.has(status) && !PASSING_NAMES.has(reason);
+  const isLasting = status >= 400 && status < 500 && !TEMPORARY_STATUS.has(status) && !TEMPORARY_NAMES.has(reason);
   return isLasting ? 'refused' : 'failed';
 }

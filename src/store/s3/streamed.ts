@@ -7,17 +7,17 @@ export const lateAnswer = (): StoreError => new StoreError('failed', 'TimeoutErr
 
 /**
  * Calls `send` with the body as a stream and a signal. The signal ends the request at the caller's signal, if the source fails,
- * or if S3 has taken `patienceMs` in total. Time spent waiting for the source does not count.
+ * or if S3 has taken `timeoutMs` in total. Time spent waiting for the source does not count.
  * @throws the error of the source, in preference to the error that it causes in the request; else what `send` throws
  */
 export async function sendStream<T>(
   { source }: StreamedBody,
-  patienceMs: number,
+  timeoutMs: number,
   signal: AbortSignal | undefined,
   send: (stream: Readable, ended: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const ending = new AbortController();
-  const patience = new PausableTimeout(patienceMs, () => ending.abort(lateAnswer()));
+  const patience = new PausableTimeout(timeoutMs, () => ending.abort(lateAnswer()));
   async function* watched(): AsyncGenerator<Uint8Array> {
     try {
       patience.pause();
