@@ -17,16 +17,16 @@ const ROUNDS = 3;
 const WRITERS = 4;
 const READERS = 2;
 const CORPUS = 'bench';
-const OURS = 'arn:aws:iam::444455556666:role/sealdex';
+const SEALDEX_ROLE = 'arn:aws:iam::444455556666:role/sealdex';
 const OWNER = '111122223333';
 const TEXT = 'The quick brown fox jumps over the lazy dog near the river bank on a bright day. '.repeat(23);
 
 const services = await startServices();
 services.kms.setPolicy(
   String(services.settings.SEALDEX_PLATFORM_KEY_ARN),
-  keyPolicy({ principal: OURS, tenant: '', withoutContext: true }, OWNER),
+  keyPolicy({ principal: SEALDEX_ROLE, tenant: '', withoutContext: true }, OWNER),
 );
-const settings: Settings = { ...services.settings, AWS_ACCESS_KEY_ID: OURS, SEALDEX_KEY_CHECK_MS: CHECK_MS };
+const settings: Settings = { ...services.settings, AWS_ACCESS_KEY_ID: SEALDEX_ROLE, SEALDEX_KEY_CHECK_MS: CHECK_MS };
 const env = Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)]));
 const workers = [1, 2].map(() =>
   spawn(process.execPath, [fileURLToPath(new URL('../bin/sealdex.js', import.meta.url)), 'worker'], {
@@ -95,7 +95,7 @@ async function checked(keyArn: string): Promise<void> {
 /** Milliseconds from the call to the last stored and the last read document. */
 async function round(tenant: string, revoke: (keyArn: string, tenant: string) => void): Promise<Last> {
   const keyArn = services.kms.createKey();
-  services.kms.setPolicy(keyArn, keyPolicy({ principal: OURS, tenant }, OWNER));
+  services.kms.setPolicy(keyArn, keyPolicy({ principal: SEALDEX_ROLE, tenant }, OWNER));
   await operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: keyArn });
   await isStored(tenant, 'first');
   const last: Last = { stored: Number.NaN, read: Number.NaN };
@@ -113,10 +113,10 @@ async function round(tenant: string, revoke: (keyArn: string, tenant: string) =>
 }
 
 function withoutDecrypt(keyArn: string, tenant: string): void {
-  const policy = keyPolicy({ principal: OURS, tenant }, OWNER);
+  const policy = keyPolicy({ principal: SEALDEX_ROLE, tenant }, OWNER);
   const Statement = policy.Statement.map((one) => ({
     ...one,
-    Action: one.Principal?.AWS === OURS ? one.Action.filter((action) => action !== 'kms:Decrypt') : one.Action,
+    Action: one.Principal?.AWS === SEALDEX_ROLE ? one.Action.filter((action) => action !== 'kms:Decrypt') : one.Action,
   }));
   services.kms.setPolicy(keyArn, { ...policy, Statement });
 }

@@ -1,5 +1,4 @@
-// Adapters of AWS: opened at once, with the SDK loaded, or with their first call, so that a command without calls to AWS does not
-// load the SDK.
+// AWS adapters: opened immediately or with the first call, so that a command without AWS calls does not load the SDK.
 import type { Identity } from '../keys/aws/caller-identity.ts';
 import type { AuditLog } from '../runtime/audit-log.ts';
 import type { WaitMode } from '../runtime/clock.ts';

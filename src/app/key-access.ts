@@ -33,7 +33,7 @@ export interface KeyAccess {
   readonly gates: Gates;
   readonly keyMonitor: KeyMonitor;
   readonly ring: KeyRing;
-  /** Raised if the errors that this process met point to the platform. */
+  /** Raised if the errors in this process point to the platform. */
   readonly platformSuspected: Pick<Listeners<PlatformSuspicion>, 'add'>;
   /** Verifies the keys in memory with KMS. */
   readonly revocationCheck: RevocationCheck;

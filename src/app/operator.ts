@@ -1,4 +1,4 @@
-// Operator: opened from settings. A file of its own, so that a command loads nothing of worker, producer and reader.
+// Operator: opens it from settings. Separate from app.ts, so that commands do not load worker, producer and reader.
 import { createOperatorFrom, type Operator } from '../operator/operator.ts';
 import { openQueue } from '../queue/bull/queues.ts';
 import { createReencryption } from '../reencryption/reencryption.ts';
@@ -39,7 +39,7 @@ export function createOperator(settings?: Settings, options: OperatorOptions = {
         ...shared,
         config,
         gates,
-        leaving: { config, clock, redis, keys, tenants, gates, store: patient, identity },
+        offboarding: { config, clock, redis, keys, tenants, gates, store: patient, identity },
         probing: probing(resources),
         identity,
         reencryption: createReencryption(shared),

@@ -12,7 +12,7 @@ export const PROBE_SETTINGS: Settings = { SEALDEX_PROBE_MIN_MS: PROBE_MS, SEALDE
 
 const ROUNDS_BEFORE = 5;
 const PROBES_SEEN = 3;
-/** The producer and two workers: each may call KMS once before it knows that the gate is shut. */
+/** The producer and two workers: each may call KMS once before it receives the shut gate. */
 const PROCESSES = 3;
 const MAX_PAGE_CHARS = 16_000;
 const VICTIM_PER_ROUND = 4;

@@ -71,10 +71,10 @@ export function startHeartbeat(deps: HeartDeps): HeartbeatLoop {
     const now = await deps.facts();
     if (isStopped) return;
     const tenants = now.tenants.slice(0, MAX_TENANTS);
-    const beat: Heartbeat = { process: process_, role: deps.role, pid: process.pid, started, ...now, tenants };
+    const heartbeatNow: Heartbeat = { process: process_, role: deps.role, pid: process.pid, started, ...now, tenants };
     const write = redis
       .multi()
-      .set(keys.heartbeat(process_), JSON.stringify(beat), 'PX', LIFE_MS)
+      .set(keys.heartbeat(process_), JSON.stringify(heartbeatNow), 'PX', LIFE_MS)
       .zadd(keys.heartbeats, clock.now(), process_)
       .zremrangebyscore(keys.heartbeats, '-inf', String(clock.now() - LIFE_MS))
       .pexpire(keys.heartbeats, LIFE_MS)
@@ -108,7 +108,7 @@ export async function readHeartbeats(redis: Redis, queue: string): Promise<Heart
   const names = await runCommand(redis.zrange(keys.heartbeats, '0', String(MAX_PROCESSES - 1)));
   if (names.length === 0) return [];
   const texts = await runCommand(redis.mget(names.map((name) => keys.heartbeat(name))));
-  return texts.flatMap(parseBeat).sort((a, b) => a.started - b.started);
+  return texts.flatMap(parseHeartbeat).sort((a, b) => a.started - b.started);
 }
 
 /** The latest time that a Date can hold. */
@@ -134,7 +134,7 @@ const heartbeat: z.ZodType<Heartbeat> = z.object({
 });
 
 /** Data in Redis is not trusted: an invalid heartbeat would break the sums and the output. */
-function parseBeat(text: string | null): Heartbeat[] {
+function parseHeartbeat(text: string | null): Heartbeat[] {
   try {
     const parsed = heartbeat.safeParse(JSON.parse(text ?? 'null'));
     return parsed.success ? [parsed.data] : [];

@@ -37,7 +37,7 @@ export interface OffboardingOperator {
   deleteTenant(tenant: string, options?: DeleteOptions): Promise<DeletionResult>;
 }
 
-export const createLeavingOperator = (deps: OffboardingDeps): OffboardingOperator => ({
+export const createOffboardingOperator = (deps: OffboardingDeps): OffboardingOperator => ({
   exportTenant: (tenant, dir, options) => exportTenant(deps, tenant, dir, options),
   countTenant: (tenant, signal) => countTenant(deps, tenant, signal),
   deleteTenant: async (tenant, options) => deleteTenant(deps, tenant, { operator: await deps.identity(), ...options }),

@@ -4,7 +4,7 @@ import { readHeartbeats, type Heartbeat } from '../maintenance/heartbeat.ts';
 import { gateNamed, parkedByTenant, type GateFacts, type TenantParked } from './gates.ts';
 import { createKeyCheckOperator, type KeyCheckOperator } from './key-check.ts';
 import { createKeyOperator, type KeyOperator } from './key-operator.ts';
-import { createLeavingOperator, type OffboardingDeps, type OffboardingOperator } from './offboarding.ts';
+import { createOffboardingOperator, type OffboardingDeps, type OffboardingOperator } from './offboarding.ts';
 import { createLetterOperator, type LetterOperator } from './dead-letters.ts';
 import {
   createTenantOperator,
@@ -83,7 +83,7 @@ export interface OperatorDeps extends TenantOperatorDeps {
   readonly queueName: string;
   readonly queue: JobQueue;
   readonly store: Store;
-  readonly leaving: OffboardingDeps;
+  readonly offboarding: OffboardingDeps;
 }
 
 const queueStatus = (counts: QueueCounts, now: number): QueueStatus =>
@@ -117,7 +117,7 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
       };
     },
     ...createLetterOperator(queue.letters, store),
-    ...createLeavingOperator(deps.leaving),
+    ...createOffboardingOperator(deps.offboarding),
     jobs: (filter) => queue.list(filter),
     async job(jobId) {
       const facts = await queue.facts(jobId);

@@ -89,13 +89,13 @@ export class FaultBook<Call, Match, Fault> {
 }
 
 async function waitOut<M, F>(entry: Entry<M, F>, gone: AbortSignal, ms: number | undefined): Promise<void> {
-  const over = AbortSignal.any([entry.cleared.signal, gone]);
+  const ended = AbortSignal.any([entry.cleared.signal, gone]);
   entry.waiting += 1;
   try {
     await new Promise<void>((resolve) => {
-      if (over.aborted) return resolve();
+      if (ended.aborted) return resolve();
       const timer = ms === undefined ? undefined : setTimeout(resolve, ms);
-      over.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+      ended.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
     });
   } finally {
     entry.waiting -= 1;

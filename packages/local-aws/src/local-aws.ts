@@ -23,7 +23,7 @@ export interface LocalAwsOptions {
     readonly kms?: number;
     readonly host?: string;
   };
-  /** The AWS region of the keys: us-west-2 unless given. */
+  /** AWS region of the keys; `us-west-2` by default. */
   readonly region?: string;
   /** Names of buckets that exist from the first request on. */
   readonly buckets?: readonly string[];

@@ -74,9 +74,9 @@ export async function replayLetters(
   const size = Math.ceil(rate / BATCHES_PER_SECOND);
   try {
     for await (const page of walkLetters(deps.places, { ...filter, before }, signal)) {
-      const unseen = page.filter(({ jobId }) => !watch.isWatched(jobId));
-      const letters = unseen.filter(({ revision = Infinity }) => revision >= oldest);
-      counts.tooOld += unseen.length - letters.length;
+      const untracked = page.filter(({ jobId }) => !watch.isWatched(jobId));
+      const letters = untracked.filter(({ revision = Infinity }) => revision >= oldest);
+      counts.tooOld += untracked.length - letters.length;
       for (let at = 0; at < letters.length; at += size) {
         const batch = letters.slice(at, at + size);
         await pace(batch.length, signal);

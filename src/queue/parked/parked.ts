@@ -171,7 +171,7 @@ export interface ReleaseDeps extends Pick<ParkDeps, 'redis' | 'keys' | 'queueKey
 
 /** Batches start small and grow while the key works, so that few jobs fail if it stops working again. */
 const FIRST_BATCH = 10;
-const LARGEST_BATCH = 500;
+const MAX_BATCH = 500;
 
 /**
  * Releases the jobs parked at a gate, oldest first, while `shouldContinue` returns true between two batches.
@@ -185,7 +185,7 @@ export async function releaseParked(
   const { redis, keys, reprioritize } = deps;
   const index = keys.parked(gate);
   let kept = 0;
-  for (let size = FIRST_BATCH; ; size = Math.min(size * 2, LARGEST_BATCH)) {
+  for (let size = FIRST_BATCH; ; size = Math.min(size * 2, MAX_BATCH)) {
     if (!(await shouldContinue())) return false;
     const jobIds = await runCommand(redis.zrange(index, String(kept), String(kept + size - 1)));
     if (jobIds.length === 0) return true;
@@ -197,7 +197,7 @@ export async function releaseParked(
 /** Returns jobs that were first parked before a time to the queue, where they end as dead letters. At most 500. */
 export async function expireParked(deps: ReleaseDeps, gate: string, before: number): Promise<void> {
   const index = deps.keys.parked(gate);
-  const jobIds = await runCommand(deps.redis.zrangebyscore(index, '-inf', before, 'LIMIT', 0, LARGEST_BATCH));
+  const jobIds = await runCommand(deps.redis.zrangebyscore(index, '-inf', before, 'LIMIT', 0, MAX_BATCH));
   if (jobIds.length === 0) return;
   await deps.reprioritize(jobIds);
   await release(deps, index, jobIds);

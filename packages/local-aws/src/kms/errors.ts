@@ -36,16 +36,16 @@ export type DeniedBy = 'resource-based' | 'identity-based';
  * `missing`: no statement allows it. `explicit`: a statement denies it. `unclear`: for callers of other accounts, to whom KMS
  * does not reveal the reason or whether the key exists.
  */
-export type DenialSays = 'missing' | 'explicit' | 'unclear';
+export type DenialDetail = 'missing' | 'explicit' | 'unclear';
 
 export function accessDenied(
   operation: string,
   arn: string,
   by: DeniedBy,
-  { caller = CALLER, says = 'missing' }: { readonly caller?: string; readonly says?: DenialSays } = {},
+  { caller = CALLER, detail = 'missing' }: { readonly caller?: string; readonly detail?: DenialDetail } = {},
 ): KmsError {
   const action = `kms:${operation}`;
-  const because: Readonly<Record<DenialSays, string>> = {
+  const because: Readonly<Record<DenialDetail, string>> = {
     missing: `on resource: ${arn} because no ${by} policy allows the ${action} action`,
     explicit: `on resource: ${arn} with an explicit deny in a${by === 'identity-based' ? 'n' : ''} ${by} policy`,
     unclear:
@@ -53,7 +53,7 @@ export function accessDenied(
   };
   return new KmsError(
     'AccessDeniedException',
-    `User: ${caller} is not authorized to perform: ${action} ${because[says]}`,
+    `User: ${caller} is not authorized to perform: ${action} ${because[detail]}`,
   );
 }
 

@@ -47,8 +47,8 @@ export function authorize(
   if (!permissions.allows(request)) throw accessDenied(operation, key.arn, 'identity-based', { caller: caller.arn });
   const decision = decide(statementsOf(key), request);
   if (decision === 'allow') return;
-  const says = caller.account !== ACCOUNT ? 'unclear' : decision === 'deny' ? 'explicit' : 'missing';
-  throw accessDenied(operation, key.arn, 'resource-based', { caller: caller.arn, says });
+  const detail = caller.account !== ACCOUNT ? 'unclear' : decision === 'deny' ? 'explicit' : 'missing';
+  throw accessDenied(operation, key.arn, 'resource-based', { caller: caller.arn, detail });
 }
 
 function valuesOf({ principalArn, account }: Caller, context: Context): Map<string, readonly string[]> {
