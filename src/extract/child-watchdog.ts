@@ -9,12 +9,6 @@ const MIB = 1_048_576;
 const BESIDE_HEAP_BYTES = 128 * MIB;
 const WATCH_MS = 50;
 
-/**
- * A child without processor time gets this multiple of its time limit. After that, the host is the cause, and the file is tried
- * again.
- */
-const STARVED_FACTOR = 4;
-
 /** `starved`: the host had no processor time for it. */
 export type Cause = 'time' | 'memory' | 'start' | 'starved' | 'aborted';
 
@@ -66,7 +60,7 @@ export class ChildWatchdog {
     const { pid } = this.#child;
     const usedMs = (): number | undefined => (pid === undefined ? undefined : processorTime(pid)?.usedMs);
     const before = usedMs() ?? 0;
-    const until = clock.monotonic() + STARVED_FACTOR * extractMs;
+    const until = clock.monotonic() + deadlines.starvedFactor * extractMs;
     let last = before;
     const inspect = (): void => {
       const time = pid === undefined ? undefined : processorTime(pid);

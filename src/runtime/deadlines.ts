@@ -14,6 +14,8 @@ export interface Deadlines {
   stsMs: number;
   /** Start of an extraction process: much longer than usual, since it starts with the lowest priority. */
   extractorStartMs: number;
+  /** Multiple of its time limit for an extraction without processor time. After that, the host is the cause: it is tried again. */
+  starvedFactor: number;
   /** A command that waits for jobs (`--wait`), without any of them ending. */
   waitIdleMs: number;
   /** A replay, without any job ending. */
@@ -27,6 +29,7 @@ export const DEADLINES: Readonly<Deadlines> = Object.freeze({
   s3Ms: 10_000,
   stsMs: 3000,
   extractorStartMs: 60_000,
+  starvedFactor: 4,
   waitIdleMs: 120_000,
   replayIdleMs: 10_000,
 });

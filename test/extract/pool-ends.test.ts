@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../support/clock.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { childEntry, isAlive, openPool, processorMs, runHook } from './fixture.ts';
 
@@ -39,6 +40,7 @@ describe('the end of a child', () => {
   });
 
   it('does not come while other processes use the CPU, and is not blamed on the file when it comes at last', async () => {
+    using _real = realDeadlines({ extractorStartMs: 280_000 });
     const clock = new FakeClock();
     await using pool = openPool({ clock, extractMs: 30_000 });
     const pid = (await runHook(pool, 'pid')) as number;

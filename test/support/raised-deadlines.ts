@@ -10,6 +10,7 @@ Object.assign(deadlines, {
   s3Ms: 40_000,
   stsMs: 40_000,
   extractorStartMs: 280_000,
+  starvedFactor: 200,
   waitIdleMs: 280_000,
   replayIdleMs: 280_000,
 });
