@@ -1,5 +1,5 @@
 // Words of the texts that users read: help, errors, log messages, tables and pages have none of the retired ones.
-// The names of tests have none of them either.
+// The names of tests and the comments of the code have none of them either.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -47,6 +47,18 @@ test.each(SOURCES.flatMap(filesOf))('the texts of %s have no retired word', (pat
   expect(textsIn(fileOf(path)).flatMap(retiredIn)).toEqual([]);
 });
 
+/** Code is no person: it has, returns, reads or receives. A person has a role. */
+const RETIRED_IN_COMMENTS =
+  /\b(?:(?:some|any|every) ?body|nobody|whoever|heed(?:s|ed)?|mend(?:s|ed)?|anew|tells?|told|hears?|heard|knows?|stands?|stood|we|our|ours)\b/i;
+
+test.each(['bench', 'packages/extract/src', 'packages/local-aws/src', 'src'].flatMap(filesOf))(
+  'the comments of %s have no retired word',
+  (path) => {
+    const lines = codeOf(fileOf(path)).comments.flatMap((comment) => comment.split('\n'));
+    expect(lines.filter((line) => RETIRED_IN_COMMENTS.test(line.replaceAll(/`[^`]*`/g, '')))).toEqual([]);
+  },
+);
+
 test.each(['README.md', ...DOCS.filter((page) => page.endsWith('.md'))])('%s has no retired word', (page) => {
   expect(retiredIn(fileOf(page))).toEqual([]);
 });
@@ -84,4 +96,9 @@ test('a retired word is found in a literal and in each piece of a template, not 
     "const a = 'by itself it'; // nobody here\nconst b = `x for good ${c ? `we ${d} it` : 'whoever it'} heed it`;";
   const found = ['by itself it', 'x for good ', 'whoever it', ' heed it'];
   expect(textsIn(source).flatMap(retiredIn)).toEqual(found);
+});
+
+test('comments are found at the end of a line and over several lines, but not in literals', () => {
+  const source = "const a = '// b'; // c\n/* d\n e */ const f = `/* g */`;";
+  expect(codeOf(source).comments).toEqual(['// c', '/* d\n e */']);
 });

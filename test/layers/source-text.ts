@@ -7,6 +7,8 @@ export interface Code {
   readonly strings: readonly string[];
   /** What stands between quotes, in order; of a template with substitutions each piece. Escapes stay as written. */
   readonly texts: readonly string[];
+  /** Comments with their marks, in order. */
+  readonly comments: readonly string[];
 }
 
 /** Words after which a slash begins a regular expression and not a division. */
@@ -15,6 +17,7 @@ const BEFORE_REGEX = /(?:^|[^\w$.])(?:return|typeof|case|in|of|do|else|void|dele
 export function codeOf(source: string): Code {
   const strings: string[] = [];
   const texts: string[] = [];
+  const comments: string[] = [];
   /** For each `${` that is open: how many plain braces are open in it. */
   const substitutions: number[] = [];
   let text = '';
@@ -43,10 +46,13 @@ export function codeOf(source: string): Code {
     const char = source[at] ?? '';
     const open = substitutions.at(-1);
     if (source.startsWith('//', at)) {
-      at = endOr(source.indexOf('\n', at), source.length);
+      const end = endOr(source.indexOf('\n', at), source.length);
+      comments.push(source.slice(at, end));
+      at = end;
     } else if (source.startsWith('/*', at)) {
       const end = endOr(source.indexOf('*/', at + 2), source.length);
       text += ` ${lineBreaks(source.slice(at, end))}`;
+      comments.push(source.slice(at, end + 2));
       at = end + 2;
     } else if (char === "'" || char === '"') {
       const end = endOfQuoted(source, at + 1, char);
@@ -69,7 +75,7 @@ export function codeOf(source: string): Code {
       at += 1;
     }
   }
-  return { text, strings, texts };
+  return { text, strings, texts, comments };
 }
 
 const endOr = (found: number, end: number): number => (found === -1 ? end : found);
