@@ -77,7 +77,7 @@ export function startWorker(settings?: Settings, options: WorkerOptions = {}): P
   return openResources(settings, 'patient', start, options);
 }
 
-/** @throws SealdexError `CONFIG_INVALID` if Redis or the bucket could lose or mix up what is written */
+/** @throws SealdexError `CONFIG_INVALID` if Redis could lose keys, or the bucket ignores conditional writes */
 async function checkInstallation({ config, log, redis, store }: Resources, signal?: AbortSignal): Promise<void> {
   for (const warning of await checkRedis(redis)) log.warn({}, warning);
   signal?.throwIfAborted();

@@ -1,4 +1,4 @@
-// Calls of the demo: retries while a service does not respond, waits for a condition, and closes what was opened.
+// Calls of the demo: retries while a service does not respond, waits for a condition, and closes clients.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SealdexError, startWorker, type Code, type RunningWorker, type Settings } from '../index.ts';
 

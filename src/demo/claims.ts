@@ -1,4 +1,4 @@
-// The claims: what the demo must show, each with its measured value and whether it holds.
+// Claims of the demo: each with its measured value, and whether it holds.
 import { number, type DemoResult } from './stage.ts';
 
 export interface Claim {
@@ -11,7 +11,7 @@ export interface Claim {
 /** A probe of a working key generates a data key and decrypts it. */
 const MAX_CALLS_PER_PROBE = 2;
 const MIN_TYPES = 8;
-/** The file that is cut off on purpose. */
+/** The file that is truncated on purpose. */
 const CUT_FILES = 1;
 const NOT_CHECKED = 'not checked; to check it: npm install @aws-crypto/client-node';
 

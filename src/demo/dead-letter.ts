@@ -1,4 +1,4 @@
-// The dead letter: a job whose content is missing in S3 is given up, and is replayed once the content is back.
+// Dead letter of the demo: a job whose content is missing in S3 fails, and is replayed after the content is restored.
 import { CODES } from '../index.ts';
 import { waitUntil, withRetries } from './calls.ts';
 import type { DemoRequest } from './documents.ts';

@@ -1,4 +1,4 @@
-// The stage: what each step of the demo works with, and the result that the steps add up to.
+// Stage of the demo: the dependencies of each step, and the combined result.
 import type { LocalAws } from '@sealdex/local-aws';
 import type { Redis } from 'ioredis';
 import type { Operator, Producer, Reader, Settings } from '../index.ts';

@@ -15,7 +15,7 @@ export interface AdmissionDeps extends PhaseDeps {
 /** `signal` also ends the job when it waits for the key while other jobs of the tenant hold its share of slots. */
 export type Run = (tenant: Tenant, phase: Phase, signal: AbortSignal) => Promise<Outcome>;
 
-/** @throws the gate's refusal; what `run` throws */
+/** @throws the gate's error; the error of `run` */
 export async function runIfAdmitted(
   deps: AdmissionDeps,
   job: JobData,

@@ -21,7 +21,7 @@ export class TenantSlotLimiter {
 
   /**
    * Starts a step of a job; call the result when it ends. If the step becomes slow while the tenant has its share of slow
-   * steps, `onOverShare` is called instead of counting it, and the job must be deferred.
+   * steps, it is not counted, but `onOverShare` is called, and the job must be deferred.
    */
   acquire(tenant: string, onOverShare?: () => void): () => void {
     let isSlow = false;

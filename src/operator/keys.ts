@@ -25,7 +25,7 @@ export interface ProbeAnswer extends KeyRef {
   readonly gate?: GateFacts;
 }
 
-/** @throws SealdexError `REDIS_FAILED`, and what reading the tenant's file throws */
+/** @throws SealdexError `REDIS_FAILED`; those of reading the tenant's file */
 export async function probe(deps: KeyDeps, key: KeyRef): Promise<ProbeAnswer> {
   const { gates, probing } = deps;
   const before = await gates.read(key);

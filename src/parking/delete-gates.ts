@@ -44,6 +44,6 @@ async function deleteGate({ redis, keys, clock, times }: DeleteGatesDeps, id: st
     await compareAndSetGate({ read, replace, clock, times, log: silentLog }, record, { kind: 'tenantErased' });
     return;
   }
-  // Text that is no gate. If it is replaced at this moment, the next pass finds it again.
+  // Text that is not a gate. If it is replaced concurrently, the next pass finds it again.
   await replaceGate(redis, keys, id, epoch, { record: undefined, isPublished: false });
 }

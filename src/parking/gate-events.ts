@@ -1,4 +1,4 @@
-// Gate events and effects: what can happen to a gate, and what has to follow from a change. Types only.
+// Gate events and effects: the inputs of the state machine, and the actions after a change. Types only.
 import type { SealdexError } from '../runtime/errors.ts';
 import type { OperatorStop } from '../tenants/operator-stop.ts';
 

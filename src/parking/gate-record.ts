@@ -1,4 +1,4 @@
-// Gate records: the circuit breaker of one tenant and KMS key as JSON, how it is parsed, and what its states mean.
+// Gate records: the circuit breaker of one tenant and KMS key as JSON, its states and its parser.
 import { z } from 'zod';
 import type { KeyRef } from '../runtime/key-ref.ts';
 import { isCode, type Code } from '../runtime/errors.ts';

@@ -1,4 +1,4 @@
-// A process's view of all gates: kept current by messages, by what its own changes return, and by reading Redis again.
+// Gate view: a process's view of all gates, kept current by messages, by the results of its own changes, and by polling.
 import { gateId, type KeyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError, type Code } from '../runtime/errors.ts';
@@ -128,7 +128,7 @@ export class GateView {
     this.#allReadAt = startedAt;
   }
 
-  /** Redis may have lost what was read before the connection was lost. */
+  /** Call after a lost connection: Redis may have lost gates that were read before. */
   invalidate(): void {
     this.#allReadAt = Number.NEGATIVE_INFINITY;
   }

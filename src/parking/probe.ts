@@ -40,7 +40,7 @@ export interface ProbeDeps {
 export type ProbingDeps = Omit<ProbeDeps, 'release' | 'expire'>;
 
 export interface Probe {
-  /** Starts what is due, and waits for the probes; a release continues, since it may take minutes. */
+  /** Starts the due tasks, and waits for the probes. Does not wait for a release, which may take minutes. */
   tick(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -99,7 +99,7 @@ class Prober {
     await Promise.all(this.begin());
   }
 
-  /** Starts what is due, each time with another gate first, so that many slow ones do not delay the rest. */
+  /** Starts the due tasks, each time with another gate first, so that many slow ones do not delay the rest. */
   begin(): Promise<unknown>[] {
     const all = this.#deps.gates.all();
     const from = all.length === 0 ? 0 : (this.#offset += CONCURRENCY) % all.length;

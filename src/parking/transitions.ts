@@ -141,7 +141,7 @@ export const EDGES: readonly { readonly from: GatePhase; readonly event: GateEve
     rules.flatMap(({ from, to }) => from.map((phase) => ({ from: phase, event: event as GateEventKind, to }))),
   );
 
-/** The gate after an event, and what has to follow; undefined if the event changes nothing. */
+/** The gate after an event, and the effects; undefined if the event changes nothing. */
 export function transition<E extends GateEvent>(step: Step<E>): Transition | undefined {
   const rules = RULES[step.event.kind] as unknown as readonly Rule<E>[];
   const phase = phaseOf(step.record);

@@ -34,7 +34,7 @@ export class SafeWorker extends Worker<JobData, null> {
     return this.#stalledOut.has(job);
   }
 
-  /** Releases what a close that hangs on Redis has not released. */
+  /** Releases the resources that are left if `close` hangs on Redis. */
   abandon(): void {
     this.pause(true).catch(() => {});
     this.lockManager.close().catch(() => {});

@@ -86,7 +86,7 @@ export async function readNote(redis: Redis, keys: RedisKeys, jobId: string): Pr
   return parseNote(await runCommand(redis.get(keys.note(jobId))));
 }
 
-/** Undefined for what is no such note. */
+/** Undefined for a text that is not a status note. */
 export function parseNote(text: string | null | undefined): StatusNote | undefined {
   const [state, since, code, reason] = (text ?? '').split(' ');
   if (!state || !since || !(isEnd(state) || state === 'retrying')) return undefined;
