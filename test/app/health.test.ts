@@ -1,4 +1,4 @@
-// /livez, /readyz and /metrics: what they answer, when a worker is ready, and how the server ends.
+// /livez, /readyz and /metrics: their responses, the readiness of a worker, and the end of the server.
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { expect, inject, test } from 'vitest';

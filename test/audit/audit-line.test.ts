@@ -1,4 +1,4 @@
-// A line of the audit, read back; and what else may stand in the same stream.
+// An audit line read back, and other lines in the same stream.
 import { expect, test } from 'vitest';
 import { readAuditLine } from '../../src/audit/audit-line.ts';
 

@@ -1,4 +1,4 @@
-// Events of CloudTrail in the forms that exports have, and what is refused.
+// CloudTrail events in the forms of its exports, and malformed input.
 import { expect, test } from 'vitest';
 import { eventsOf, type OtherEvent, type TrailEvent } from '../../src/audit/cloudtrail.ts';
 

@@ -1,4 +1,4 @@
-// Calls to the local KMS through the real SDK, and the audit lines that tell of them: written by hand, from what the client saw.
+// Calls to the local KMS through the real SDK, with their audit lines: built by hand, from the client's view.
 import {
   DecryptCommand,
   DescribeKeyCommand,
@@ -22,9 +22,9 @@ export type Line = Readonly<Record<string, unknown>>;
 
 export interface Fixture extends AsyncDisposable {
   readonly kms: KmsServer;
-  /** As another principal calls, who writes no audit: an access key id that is an ARN is that one. */
+  /** Calls as another principal, which writes no audit line: an access key id in the form of an ARN is the caller. */
   stranger(arn: string): KMSClient;
-  /** Each makes one call and tells what the audit writes of it. */
+  /** Each makes one call and returns its audit line. */
   generate(key: string, context: Context): Promise<Line>;
   decrypt(key: string, context: Context, wrappedIn?: Context): Promise<Line>;
   encrypt(key: string, context: Context): Promise<Line>;

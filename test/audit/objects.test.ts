@@ -1,4 +1,4 @@
-// Objects out of a stream: every form of document, cut anywhere, and what is none.
+// Objects from a stream: every form of document, split anywhere, and malformed ones.
 import { describe, expect, test } from 'vitest';
 import { objectsOf } from '../../src/audit/objects.ts';
 

@@ -1,4 +1,4 @@
-// Audit lines against the log of the local KMS: what is the same, what differs, and what stands on one side only.
+// Audit lines compared with the log of the local KMS: matches, differences, and calls on one side only.
 import { GenerateDataKeyCommand, GetKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { KMS_ERRORS } from '@sealdex/local-aws';
@@ -51,7 +51,7 @@ describe('calls on both sides', () => {
     ];
     const made = trail();
     before = fixture.kms.trail().length;
-    // Each of these has a call of the test's own before it, which no audit knows.
+    // Each of these is preceded by a call of the test that is not in the audit log.
     const decrypted = [await fixture.decrypt(key, context), await fixture.reEncrypt(key, context)];
     const wrong = await fixture.decrypt(key, { ...context, period: '2000-01-01T00:00Z' }, context);
     expect(wrong['result']).toBe('InvalidCiphertextException');

@@ -1,4 +1,4 @@
-// What commands leave on the audit log: their name, and who ran them as AWS names them.
+// Audit lines of commands: the command's name, and the caller by its AWS identity.
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { createProducer } from '../../src/app/app.ts';
@@ -16,7 +16,7 @@ test('a command writes audit lines with its name and the calling user, and keeps
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as { command?: string })
-    // Not what the scene has made by itself.
+    // Without the calls of the scene itself.
     .filter(({ command }) => command !== undefined);
   const identity = expect.stringMatching(/^arn:aws:(iam|sts)::/) as string;
   expect(lines[0]).toMatchObject({ operation: 'PutTenant', tenant: 'acme', command: 'tenants put', identity });

@@ -1,4 +1,4 @@
-// `sealdex dead`: what it lists and shows, what it sends again or removes, and what it refuses to do.
+// `sealdex dead`: lists, shows, replays and discards dead letters, and rejects wrong input.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Queue } from 'bullmq';

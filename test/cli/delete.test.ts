@@ -1,4 +1,4 @@
-// `sealdex delete`: what is said of each id, what is refused, and that the documents are gone.
+// `sealdex delete`: the output for each id, rejected ids, and the removal of the documents.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { jsonOf, linesOf, noticesOf } from './output.ts';
 import { coreOf, JOB, openScene, type Scene } from './fixture.ts';

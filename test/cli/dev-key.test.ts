@@ -1,4 +1,4 @@
-// `sealdex dev key`: what it does to a tenant's key and its jobs, and when it refuses.
+// `sealdex dev key`: its effect on a tenant's key and jobs, and rejected calls.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startKms } from '@sealdex/local-aws';

@@ -1,4 +1,4 @@
-// `sealdex dev` as a user runs it: what it prints, what it keeps, and that it leaves nothing running.
+// `sealdex dev` as a user runs it: its output, the data it keeps, and that no process remains.
 import { execFile } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// What counts as a document in a file, what is refused with its line, and that no file ends the reading badly.
+// Documents in a file: the accepted formats, rejected lines, and files that change or break while they are read.
 import { createWriteStream, mkdirSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ async function read(file: string, signal = new AbortController().signal): Promis
   return found;
 }
 
-/** Line and document, or line and fault. */
+/** Line and document, or line and error. */
 const parsed = async (...parts: (string | Uint8Array)[]): Promise<[number, unknown][]> =>
   (await read(fileOf(...parts))).map(({ line, document, fault }) => [line, fault ?? document]);
 
@@ -321,7 +321,7 @@ test('a consumer that stops early leaves no file open', async () => {
   await eventually(() => !openFiles().includes(path));
 });
 
-/** What this process has open, as Linux tells it. */
+/** Paths of this process's open files, from /proc. */
 const openFiles = (): string[] =>
   readdirSync('/proc/self/fd').flatMap((fd) => {
     try {

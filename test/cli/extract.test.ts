@@ -23,7 +23,7 @@ beforeAll(() => {
 
 afterAll(() => folder[Symbol.dispose]());
 
-/** Its environment has nothing but a PATH, and what is given. */
+/** The environment is a PATH and the given variables. */
 const extract = (args: readonly string[], env: Record<string, string> = {}): Promise<Ended> =>
   runInProcess(['extract', ...args], { cwd: folder.path, env });
 

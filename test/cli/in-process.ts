@@ -30,7 +30,7 @@ export interface InProcess extends AsyncDisposable {
   kill(signal: 'SIGINT' | 'SIGTERM'): void;
 }
 
-/** Starts a command; for one whose end alone is of interest, see `runInProcess`. */
+/** Starts a command; `runInProcess` waits for its end. */
 export function startInProcess(args: readonly string[], options: InProcessOptions = {}): InProcess {
   const { settings = {}, env = {}, input, stdin: isOpen, cwd, isTTY = false } = options;
   const { host, stdin, signals, stdout, stderr } = recordedHost({ env: { ...textsOf(settings), ...env }, isTTY });
@@ -72,7 +72,7 @@ interface RecordedOptions {
   readonly isTTY?: boolean;
 }
 
-/** A host that keeps what is printed. */
+/** A host that collects the output. */
 export function recordedHost({ env = {}, isTTY = false }: RecordedOptions = {}) {
   const screen = { isTTY, columns: 80 };
   const stdin = Object.assign(new PassThrough(), { isTTY });
@@ -93,7 +93,7 @@ export function recordedHost({ env = {}, isTTY = false }: RecordedOptions = {}) 
   return { host, stdin, signals, stdout, stderr };
 }
 
-/** Keeps what is written as soon as it is written. */
+/** Collects output as soon as it is written. */
 class Recorder extends Writable {
   readonly #chunks: Buffer[] = [];
 

@@ -1,4 +1,4 @@
-// `sealdex index`: what goes into the queue, what is refused with its line, and what is said of each.
+// `sealdex index`: the queued documents, the rejected ones with their lines, and the output for each.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -114,7 +114,7 @@ describe('index reports each rejected document with its line, enqueues the other
     expect(reported[1]).toContain('extra is not a known field');
     expect(reported[5]).toContain('document is not valid UTF-8');
     expect(stdout + stderr).not.toContain('secret');
-    // Node writes a lone surrogate as U+FFFD, which is valid UTF-8 and somebody's id.
+    // Node writes a lone surrogate as U+FFFD, which is valid UTF-8 and could be another id.
     expect(await stored()).toEqual(['good1', 'good2', '\uFFFD']);
   });
 

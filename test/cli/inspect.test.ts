@@ -1,4 +1,4 @@
-// The commands that look: read, list, status and jobs, on good, missing and wrong things.
+// The read-only commands: read, list, status and jobs, on valid, missing and wrong input.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createProducer, type RunningWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
@@ -180,7 +180,7 @@ describe('jobs show', () => {
 describe('status', () => {
   test('adds up the numbers of all processes', async () => {
     await using second = await scene.startWorker();
-    // Heartbeats report what a process did some seconds ago.
+    // Heartbeats contain the state of a process some seconds ago.
     await eventually(async () => {
       const { processes } = await scene.operator.status();
       return (

@@ -1,4 +1,4 @@
-// `sealdex keys`, with real gates: what is listed and shown, and what probe, release, block and unblock say and do.
+// `sealdex keys` with real gates: lists, probes, releases, blocks and unblocks.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createProducer, type Producer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
@@ -242,7 +242,7 @@ test("keys block names a tenant with a contradictory file only for that tenant's
   expect(stderr).toMatch(/^Tenant odd: The free plan does not include a KMS key \(TENANT_KEY_INVALID\)\. .*\n$/);
 });
 
-// Last: it leaves a file that nobody can read.
+// Last: it leaves an unreadable file.
 test("keys block names a tenant with an unreadable file, blocks the others, and exits with the code's exit code", async () => {
   const key = scene.services.kms.createKey();
   await scene.operator.putTenant('readable', { plan: 'pro', kmsKeyArn: key });

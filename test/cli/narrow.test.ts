@@ -1,4 +1,4 @@
-// Every command that prints a table, with names as long as they may be: all fits 80 columns, and --wide adds what was cut.
+// Every command that prints a table, with the longest names: all fits 80 columns, and --wide prints full values.
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -17,7 +17,7 @@ const ID = `id-${'y'.repeat(300)}-end`;
 const TITLE = `Title ${'z'.repeat(300)}`;
 const INCIDENT = `incident${' 4711'.repeat(50)}`;
 const EXPLANATION = 'The PDF is encrypted. Remove the password and upload it again.';
-/** Stands for the ARN of the tenant's key, which is known when the tests run. */
+/** Placeholder for the ARN of the tenant's key, which exists only when the tests run. */
 const KEY = 'KEY';
 
 let scene: Scene;

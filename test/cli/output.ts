@@ -1,4 +1,4 @@
-// What a command left behind: its exit code and what it printed, as lines and as JSON.
+// Result of a command: its exit code and its output, as lines and as JSON.
 import type { Settings } from '../../src/runtime/config.ts';
 
 export interface Ended {

@@ -1,4 +1,4 @@
-// Parked jobs on the command line: their list, a single one, status, a wait that meets them, and a reader that is refused.
+// Parked jobs on the command line: the list, a single one, status, a wait for them, and a rejected read.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';

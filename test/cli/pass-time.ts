@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { FakeClock } from '../support/clock.ts';
 
-/** Lets time pass until `work` has ended; returns its value and how many milliseconds it took. */
+/** Advances the clock until `work` has ended; returns its value and the elapsed milliseconds. */
 export async function pass<T>(clock: FakeClock, work: Promise<T>): Promise<{ value: T; ms: number }> {
   const state = { isOver: false };
   const over = work.finally(() => {

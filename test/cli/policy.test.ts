@@ -34,7 +34,7 @@ describe('keys policy', () => {
     }
   });
 
-  /** Runs the printed script with an `aws` that notes its arguments and answers. */
+  /** Runs the printed script with an `aws` that records its arguments and prints responses. */
   function shell(
     script: string,
     { region = 'eu-north-1', fails = 'none', env = {} }: { region?: string; fails?: string; env?: object } = {},

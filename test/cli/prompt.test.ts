@@ -31,7 +31,7 @@ async function typed(args: string[], answers: Answers): Promise<Ended> {
   return await running.ended;
 }
 
-/** The same in a process of its own, on a terminal that shows what is printed and typed. */
+/** The same in a child process, on a terminal that echoes input. */
 async function typedOnTerminal(args: string[], answers: Answers): Promise<Ended> {
   await using running = startOnTerminal(args, scene.settings);
   for (const [after, answer] of answers) {

@@ -29,7 +29,7 @@ export interface RunOptions {
   readonly node?: string;
 }
 
-/** Nothing that a test starts lives longer, whatever goes wrong. */
+/** Every process started by a test ends with it, also after a failure. */
 const LIFE_MS = 600_000;
 
 export const start = (
@@ -37,7 +37,7 @@ export const start = (
   { bin = BIN, node = process.execPath, ...options }: RunOptions = {},
 ): Running => startCommand([node, ...(bin === BIN ? RAISED_FLAGS : []), bin, ...args], options);
 
-/** On a terminal of its own, made by `script`, which every Debian has: what is written to standard input is typed there. */
+/** On a real terminal from `script`, which Debian includes: standard input is typed there. */
 export const startOnTerminal = (args: readonly string[], settings: Settings): Running => {
   const command = [process.execPath, ...RAISED_FLAGS, BIN, ...args].map((word) => `'${word}'`).join(' ');
   return startCommand(['script', '-qec', command, '/dev/null'], { settings, stdin: 'open', env: { SHELL: '/bin/sh' } });
@@ -52,7 +52,7 @@ function startCommand([command = '', ...args]: readonly string[], options: Omit<
     timeout: LIFE_MS,
     killSignal: 'SIGKILL',
   });
-  // Whoever ends before it has read all is what some tests are about.
+  // Some tests are about a command that ends before it has read all its input.
   child.stdin?.on('error', () => {});
   if (stdin === undefined) child.stdin?.end(input);
   const stdout = collect(child.stdout);

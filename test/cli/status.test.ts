@@ -1,4 +1,4 @@
-// What `sealdex status` says of work that no running worker takes.
+// Output of `sealdex status` for work without a worker.
 import { expect, test } from 'vitest';
 import type { Status } from '../../src/app/app.ts';
 import { statusLines } from '../../src/cli/status.ts';

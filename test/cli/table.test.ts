@@ -1,4 +1,4 @@
-// Tables: their widths, what they cut and wrap, and the short names of KMS keys.
+// Tables: their widths, truncation and wrapping, and the short names of KMS keys.
 import { describe, expect, test } from 'vitest';
 import { createTablePrinter, factLines, hanging, keyNames, tableLines, type Column } from '../../src/cli/table.ts';
 import { withHost } from '../../src/cli/host.ts';

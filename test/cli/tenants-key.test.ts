@@ -1,4 +1,4 @@
-// `sealdex tenants set-key` and `reencrypt`: what they say, what they refuse, and what `tenants show` says meanwhile.
+// `sealdex tenants set-key` and `reencrypt`: their output, rejected changes, and `tenants show` meanwhile.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createProducer, type Producer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';

@@ -1,4 +1,4 @@
-// sealdex tenants export and delete: what is asked, what is refused, and what is told.
+// `sealdex tenants export` and `delete`: confirmations, rejected calls and output.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';

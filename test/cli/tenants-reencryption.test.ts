@@ -1,4 +1,4 @@
-// What is said of a tenant whose key was changed: of each state, and of what is left in the queue when all is moved.
+// Output for a tenant with a changed key: each state, and the jobs left in the queue after re-encryption.
 import { describe, expect, test } from 'vitest';
 import type { ReencryptionProgress, TenantFile } from '../../src/app/app.ts';
 import { reencryptionLines } from '../../src/cli/tenants-reencryption.ts';

@@ -1,4 +1,4 @@
-// How things look: the progress bar on terminals of any kind, times, and text that a tenant sent.
+// Terminal output: the progress bar on terminals of any kind, times, and text from tenants.
 import { describe, expect, test } from 'vitest';
 import {
   progressBar,
@@ -12,7 +12,7 @@ import {
 } from '../../src/cli/terminal.ts';
 import { FakeClock } from '../support/clock.ts';
 
-/** Keeps what is written; `line()` is what stands on the terminal's last line. */
+/** Collects output; `line()` is the last line on the terminal. */
 function screenOf(isTTY: boolean, columns?: number) {
   const written: string[] = [];
   return {
@@ -98,7 +98,7 @@ describe('the progress bar', () => {
   });
 });
 
-/** What was written to standard output and error meanwhile. */
+/** The output to standard output and error during `work`. */
 function captured(work: () => void): string {
   const written: string[] = [];
   const streams = [process.stdout, process.stderr];

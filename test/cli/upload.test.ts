@@ -1,4 +1,4 @@
-// `sealdex upload`: files and folders into the queue, what is said of those that are not stored, and the files that are kept.
+// `sealdex upload`: files and folders into the queue, the output for failed files, and stored originals.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -57,7 +57,7 @@ async function stored(): Promise<string[]> {
 
 const headOf = (id: string) => reader.metadata({ tenant: 'acme', corpus, id });
 
-/** The rows under FILE, STATE and REASON, and what stands below them. */
+/** The rows under FILE, STATE and REASON, and the lines below them. */
 function tableOf(stderr: string): { rows: string[][]; rest: string[] } {
   const lines = noticesOf(stderr);
   const from = lines.findIndex((line) => /^FILE +STATE +REASON$/.test(line));

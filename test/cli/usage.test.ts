@@ -1,4 +1,4 @@
-// Wrong use and wrong settings: one sentence that says what to do, the right exit code, nothing on standard output.
+// Wrong usage and wrong settings: one sentence with a remedy, the right exit code, nothing on standard output.
 import type { Command } from 'commander';
 import { afterAll, describe, expect, test } from 'vitest';
 import { buildProgram } from '../../src/cli/cli.ts';

@@ -1,4 +1,4 @@
-// `sealdex index --wait` with jobs that do not end well: dead, never taken, given up by who waits.
+// `sealdex index --wait` with unsuccessful jobs: dead, never taken, or no longer waited for.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-// Waiting for jobs to end: how it is told, when it gives up, and what an outage or Ctrl-C does to it.
+// Waiting for jobs: progress, the time limit, outages and Ctrl-C.
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { JobStatus } from '../../src/queue/bull/job-lookup.ts';

@@ -1,4 +1,4 @@
-// `sealdex worker` as an operator runs it: what it logs, how it is stopped, and what stops its start.
+// `sealdex worker` as an operator runs it: its log, its stop, and errors at its start.
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-// Calls of the demo: what is retried, how long a wait lasts, and what an abort ends.
+// Calls of the demo: retries, the limit of a wait, and aborts.
 import { describe, expect, test } from 'vitest';
 import { inBatches, using, waitUntil, withRetries } from '../../src/demo/calls.ts';
 import { SealdexError } from '../../src/index.ts';

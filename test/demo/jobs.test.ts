@@ -17,7 +17,7 @@ function screenOf(): { screen: DemoScreen; progress: number[] } {
   return { screen: { say: () => {}, progress: (_label, done) => void progress.push(done) }, progress };
 }
 
-/** Accepts requests; the error stands in for the result of the first one until there are no more errors. */
+/** Accepts requests; as long as there are errors, one replaces the first result. */
 function producerOf(...errors: SealdexError[]): { producer: Producer; keys: string[][] } {
   const keys: string[][] = [];
   const enqueueIndexBulk: Producer['enqueueIndexBulk'] = async (batch) => {

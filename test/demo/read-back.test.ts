@@ -1,4 +1,4 @@
-// What the demo concludes from stored records.
+// Conclusions of the demo from stored records.
 import { describe, expect, test } from 'vitest';
 import type { Bucket } from '../../src/demo/bucket.ts';
 import { requestOf } from '../../src/demo/documents.ts';

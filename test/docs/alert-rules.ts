@@ -1,4 +1,4 @@
-// docs/alerts.yml as its rules, and what an expression of Prometheus asks for: metrics, and what labels of them.
+// docs/alerts.yml as rules, with the metrics and labels of a Prometheus expression.
 import { parse } from 'yaml';
 import { fileOf } from './pages.ts';
 
@@ -15,7 +15,7 @@ export const rulesOf = (): Rule[] =>
 
 export interface MetricQuery {
   readonly metric: string;
-  /** A matcher for each alternative of a pattern; `isWanted` is false of what is left out. */
+  /** One matcher per alternative of a pattern; `isWanted` is false for excluded values. */
   readonly matchers: readonly { readonly label: string; readonly value: string; readonly isWanted: boolean }[];
 }
 

@@ -45,7 +45,7 @@ function faultsOf({ expr, annotations }: Pick<Rule, 'expr' | 'annotations'>): st
   ];
 }
 
-/** Only counters have rates; and a counter by itself only ever rises. */
+/** Only counters have rates; the value of a counter alone only rises. */
 const rateFaults = (expr: string): string[] =>
   [...expr.matchAll(/\b(rate|increase)\(\s*(sealdex_[a-z_]+)/g)].flatMap(([, name = '', metric = '']) =>
     rowOf(metric) && rowOf(metric)?.type !== 'counter' ? [`${name}(${metric})`] : [],

@@ -1,4 +1,4 @@
-// bin/sealdex.js as a user meets it: under an older Node, through a symlink, in a checkout and installed.
+// bin/sealdex.js as a user runs it: under an older Node, through a symlink, in a checkout and installed.
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -28,7 +28,7 @@ const LEAST = { installed: engines.node.replace('>=', ''), checkout: `${parseInt
 
 let folder = '';
 
-/** A package with the real bin and a command line of its own that tells what reached it. */
+/** A package with the real bin and a command line that prints the arguments it received. */
 function packageAt(name: string, entries: readonly ('src/cli/cli.ts' | 'dist/cli/cli.js')[]): string {
   const root = join(folder, name);
   cpSync(join(ROOT, 'bin'), join(root, 'bin'), { recursive: true });
@@ -86,7 +86,7 @@ const posingAs = (version: string): string[] => [
   )}`,
 ];
 
-/** The machine's own Node, which `npx` in a fresh checkout begins with, if it is older than ours. */
+/** The Node on the PATH of the machine, which `npx` uses in a fresh checkout, if it is older than required. */
 function olderNode(): { node: string; version: string } | undefined {
   for (const place of (process.env.PATH ?? '').split(delimiter)) {
     if (place === '' || resolve(place).endsWith(join('node_modules', '.bin'))) continue;

@@ -1,8 +1,8 @@
-// Command lines as pages show them, held against the commands that there are: strictly, since somebody will paste them.
+// Command lines on pages, compared strictly with the existing commands, since readers paste them.
 import type { Command, CommanderError } from 'commander';
 import { fileOf } from './pages.ts';
 
-/** Every `sealdex ...` of a page, in indented blocks and between backticks, without comments and what is piped on. */
+/** Every `sealdex ...` of a page, in indented blocks and between backticks, without comments and pipes. */
 export function commandLinesOf(page: string): string[] {
   const text = fileOf(page);
   const blocks = text.match(/^ {4,}\S.*$/gm) ?? [];
@@ -13,7 +13,7 @@ export function commandLinesOf(page: string): string[] {
   });
 }
 
-/** What a shell would make of it: words, with quotes taken off. */
+/** Words as a shell splits them, without quotes. */
 const wordsOf = (line: string): string[] =>
   [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, double, single, bare]) => double ?? single ?? bare ?? '');
 

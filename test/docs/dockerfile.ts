@@ -1,4 +1,4 @@
-// Reads a Dockerfile into its stages. Knows the forms that ours uses, no more.
+// Reads a Dockerfile into its stages. Supports only the syntax used in this repository.
 
 export interface Instruction {
   readonly keyword: string;

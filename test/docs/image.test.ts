@@ -62,7 +62,7 @@ function argumentOf(option: string): string | undefined {
 /** Whether a path is that folder or file, or lies below it. */
 const isWithin = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}/`);
 
-/** What is no setting of ours and may be set all the same. */
+/** Variables other than sealdex's settings that may be set. */
 const KNOWN = new Set(['NODE_ENV']);
 const isKnown = (name: string): boolean => Object.hasOwn(SETTINGS, name) || KNOWN.has(name);
 
@@ -206,7 +206,7 @@ async function healthOf(stage: Stage, env: Record<string, string>): Promise<numb
   return code;
 }
 
-/** Runs with a server on 127.0.0.1 that answers each path with the status given for it, else 404. */
+/** Runs with a server on 127.0.0.1 that returns the given status for each path, else 404. */
 async function withServer<T>(statuses: Record<string, number>, run: (port: string) => Promise<T>): Promise<T> {
   const server = createServer((request, response) => response.writeHead(statuses[request.url ?? ''] ?? 404).end());
   await once(server.listen(0, '127.0.0.1'), 'listening');

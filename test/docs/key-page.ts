@@ -1,4 +1,4 @@
-// The policies that docs/tenant-keys.md shows, for tests that ask KMS what they do.
+// The policies in docs/tenant-keys.md, for tests that apply them to KMS.
 import { fileOf } from './pages.ts';
 
 export const KEY_PAGE = 'docs/tenant-keys.md';
@@ -12,7 +12,7 @@ const texts = (): string[] =>
 
 export const grantOnPage = (): unknown => JSON.parse(texts()[0] ?? '');
 
-/** The denials on the page, with our account and the day put in their place. */
+/** The denials on the page, with the account and the day filled in. */
 export const denialsOnPage = (account = PAGE_ACCOUNT, day = PAGE_DAY): readonly [object, object] => {
   const [, byRole = '', byCondition = ''] = texts().map((text) =>
     text.replaceAll(PAGE_ACCOUNT, account).replaceAll(PAGE_DAY, day),

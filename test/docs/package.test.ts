@@ -21,7 +21,7 @@ const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as
 let copy = '';
 let packed: readonly string[] = [];
 
-/** What git knows and what it does not know yet: everything that a checkout holds, and nothing that was installed. */
+/** Tracked and new files of the checkout, without installed ones. */
 const COPIED = [
   'bin',
   'src',
@@ -41,7 +41,7 @@ beforeAll(() => {
   for (const path of COPIED.filter((path) => existsSync(join(ROOT, path)))) {
     cpSync(join(ROOT, path), join(copy, path), { recursive: true });
   }
-  // Types are checked elsewhere; here only what is written counts, and tsc writes in any case.
+  // Other checks cover the types; here only the output counts, and tsc writes it in any case.
   spawnSync(process.execPath, [
     join(ROOT, 'node_modules/typescript/bin/tsc'),
     '-p',

@@ -1,4 +1,4 @@
-// The pages that people read, and what they link to.
+// The pages for readers, and their links.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 const ROOT = new URL('../../', import.meta.url);
 const textOf = (page: string): string => readFileSync(new URL(page, ROOT), 'utf8');
 
-/** `src/…`, `test/…`, `packages/…` in backticks; placeholders in capitals stand for any name. */
+/** `src/…`, `test/…`, `packages/…` in backticks; capitals are placeholders for any name. */
 const pathsOf = (text: string): string[] =>
   [...text.matchAll(/`((?:src|test|packages|docs|bin|bench|\.ci)\/[^`\s]*)`/g)]
     .map(([, path = '']) => path)

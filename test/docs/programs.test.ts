@@ -38,7 +38,7 @@ function node(args: readonly string[], env: Readonly<Record<string, string>> = {
 const runProgram = (file = 'program.ts'): Promise<Ended> =>
   node([file], Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)])));
 
-/** The document that the program sends, as far as it is asked about here. */
+/** The document sent by the program, as far as it is compared here. */
 const sent = (name: string): string => new RegExp(`\\b${name}: '([^']+)'`).exec(program)?.[1] ?? '';
 
 beforeAll(async () => {
@@ -54,7 +54,7 @@ beforeAll(async () => {
   writeFileSync(join(app, 'package.json'), '{ "type": "module" }');
   writeFileSync(join(app, 'program.ts'), program);
   writeFileSync(join(app, 'short.ts'), shortProgram);
-  // Types of all of src are checked elsewhere; here only what is written counts, and tsc writes in any case.
+  // Other checks cover the types of src; here only the output counts, and tsc writes it in any case.
   await node([TSC, '-p', join(ROOT, 'tsconfig.json'), '--outDir', join(installed, 'dist')]);
   services = await testServices();
   settings = { ...services.settings, SEALDEX_PORT: 0, SEALDEX_LOG_LEVEL: 'silent' };

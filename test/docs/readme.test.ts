@@ -204,7 +204,7 @@ describe('pages', () => {
     const settings = text.match(/\bSEALDEX_[A-Z0-9_]+\b/g) ?? [];
     expect(settings.filter(isUnknown)).toEqual([]);
     const marked = [...text.matchAll(/`([A-Z]{3,}(?:_[A-Z]+)+)`/g)].map(([, name = '']) => name);
-    // The SDK has variables of its own beside those that we read.
+    // The SDK has variables beside those that sealdex reads.
     const others = marked.filter((name) => isUnknown(name) && !name.startsWith('AWS_'));
     const isWord = (name: string): boolean =>
       Object.hasOwn(CODES, name) || (ORIGINS_TO_ALLOW as readonly string[]).includes(name);

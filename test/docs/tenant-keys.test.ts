@@ -1,4 +1,4 @@
-// docs/tenant-keys.md against the code: its policies are those that we print and that KMS takes, its commands exist.
+// docs/tenant-keys.md compared with the code: its policies equal the printed ones and are valid in KMS, its commands exist.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildProgram } from '../../src/cli/cli.ts';
 import { type KmsServer, startKms } from '@sealdex/local-aws';

@@ -1,4 +1,4 @@
-// Our own installation, looked at: each check in its good and its bad form, and what is left behind: nothing.
+// The checks of an installation: each in its good and its bad form, with no test object left behind.
 import { randomBytes } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';

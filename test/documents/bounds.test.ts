@@ -90,7 +90,7 @@ describe('long work', () => {
   const long = { type: 'structured', id: 'd', sections: [{ text: 'A sentence of some words. '.repeat(200_000) }] };
   const document = parseDocument(long, WIDE);
 
-  /** A clock on which every look is 10 ms after the last one: whoever looks finds that it is time to rest. */
+  /** A clock on which every read is 10 ms after the last one, so that every check is due. */
   const hasty = (): Clock => {
     const clock = new FakeClock();
     return {

@@ -1,4 +1,4 @@
-// Tests of numbers, missing types and duplicate keys in documents: what JSON says is kept or rejected.
+// Numbers, missing types and duplicate keys in documents: accepted and rejected JSON.
 import { describe, expect, it, test } from 'vitest';
 import { checkFileFacts } from '../../src/documents/file.ts';
 import { readRecord, writeRecord } from '../../src/documents/record.ts';

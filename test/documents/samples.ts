@@ -72,7 +72,7 @@ export function refusal(run: () => unknown): SealdexError {
   throw new Error('nothing was refused');
 }
 
-/** A copy of `value` with `change` made to it; what is there is untyped on purpose. */
+/** A copy of `value` with `change` applied; its content is untyped on purpose. */
 export function changed<T>(value: T, change: (copy: Loose) => void): unknown {
   const copy: unknown = structuredClone(value);
   change(copy as Loose);

@@ -1,4 +1,4 @@
-// What the tests of this room share: the data of the golden vector, keys, ways to feed a stream and to see a refusal.
+// Fixtures of the envelope tests: the data of the golden vector, keys, streams and rejected messages.
 import { expect } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { decryptMessage, decryptStream } from '../../src/envelope/message.ts';
@@ -33,7 +33,7 @@ export function planOf(plaintext: Uint8Array, frameBytes: number, over: Partial<
   };
 }
 
-/** Repeatable bytes that look like nothing. */
+/** Repeatable bytes similar to noise. */
 export function noise(length: number, seed = 1): Buffer {
   const bytes = Buffer.allocUnsafeSlow(length);
   let state = seed >>> 0 || 1;
@@ -57,12 +57,12 @@ export async function gather(stream: AsyncIterable<Uint8Array>): Promise<Buffer>
   return Buffer.concat(chunks);
 }
 
-/** What a refused message gave away before it was refused, read as a stream. */
+/** The bytes released from a rejected message before its rejection, read as a stream. */
 export interface Refused {
   readonly released: Buffer;
 }
 
-/** Both readers refuse the message with this reason, and neither releases what is not authentic. */
+/** Both readers reject the message with this reason, and release no unauthenticated bytes. */
 export async function expectRefusal(message: Uint8Array, reason: Refusal, by: Unwrap = unwrap): Promise<Refused> {
   await expectError(decryptMessage(message, by), reason);
   const released: Buffer[] = [];

@@ -1,4 +1,4 @@
-// The published vectors of the format page: bytes that never change, read by our reader and written by our writer.
+// The published vectors of the format page: bytes that never change, read and written by sealdex.
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { decryptMessage, decryptStream, encryptMessage, encryptStream } from '../../src/envelope/message.ts';

@@ -1,4 +1,4 @@
-// The official AWS Encryption SDK is the judge: what it writes we read, what we write it reads, with its own KMS keyring.
+// Interoperability with the official AWS Encryption SDK: each reads the other's messages, with the SDK's KMS keyring.
 import { AlgorithmSuiteIdentifier, CommitmentPolicy, KmsKeyringNode, buildClient } from '@aws-crypto/client-node';
 import type { KmsKeyringNodeInput } from '@aws-crypto/client-node';
 import { describe, expect, it } from 'vitest';

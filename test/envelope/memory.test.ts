@@ -10,7 +10,7 @@ const MASK = 0x5a;
 const KEY_BYTES = 32;
 const MEMORY = '/proc/self/mem';
 
-/** How often the unmasked needle stands in the writable memory of this process. */
+/** Occurrences of the unmasked needle in the writable memory of this process. */
 function countInMemory(masked: Uint8Array): number {
   const window = Buffer.allocUnsafeSlow(4 * 1024 * 1024);
   const memory = openSync(MEMORY, 'r');
@@ -36,7 +36,7 @@ function readAt(memory: number, window: Buffer, at: number, length: number): num
   try {
     return readSync(memory, window, 0, length, at);
   } catch {
-    // Some mappings cannot be read, by nobody.
+    // Some mappings are unreadable for every process.
     return 0;
   }
 }

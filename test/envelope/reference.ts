@@ -1,5 +1,5 @@
-// A second writer of the format, as plain as the specification and sharing no code with the first. It can also write what
-// must be refused: every field can be given, and commitment and tags are right for what was given unless they are too.
+// A second writer of the format, as simple as the specification and without shared code. It can also write invalid messages:
+// every field can be given, and commitment and tags are computed from the given fields unless they are given too.
 import { createCipheriv, hkdfSync } from 'node:crypto';
 
 interface Edk {
@@ -85,7 +85,7 @@ export const commitKey = (what: Plan): Buffer => derive(what, Buffer.from('COMMI
 
 const sequenceIv = (sequence: number): Buffer => Buffer.concat([Buffer.alloc(8), u32(sequence)]);
 
-/** One frame's bytes, with a tag that is right for what it says. */
+/** The bytes of one frame, with a valid tag for its content. */
 export function frame(what: Plan, { kind, sequence, plaintext, iv = sequenceIv(sequence) }: FramePlan): Buffer {
   const isFinal = kind === 'final';
   const aad = Buffer.concat([

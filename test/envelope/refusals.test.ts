@@ -38,7 +38,7 @@ const mib = 1024 * 1024;
 
 type Case = readonly [string, Refusal, Buffer];
 
-/** Refused from what stands in the header, so before anybody is asked for a data key. */
+/** Rejected by the header, so before unwrap is called. */
 const BEFORE_UNWRAP: readonly Case[] = [
   ['nothing at all', 'truncated', Buffer.alloc(0)],
   ['a context that is longer than the message', 'truncated', Buffer.concat([good.subarray(0, 35), noise(2)])],
@@ -95,7 +95,7 @@ const BY_HEADER: readonly Case[] = [
   ['a header whose tag is of another header', 'header-tag', write({ headerTag: noise(16) })],
 ];
 
-/** Refused in the frames; what the third column releases before is the plaintext of the good frames before it. */
+/** Rejected in the frames; the third column is the number of plaintext bytes released before. */
 const BY_FRAMES: readonly (readonly [string, Refusal, Buffer, number])[] = [
   ['a message without frames', 'truncated', write({ content: [] }), 0],
   ['a message without its final frame', 'truncated', write({ content: [first, second] }), 16],

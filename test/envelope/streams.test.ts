@@ -26,7 +26,7 @@ import { referenceMessage } from './reference.ts';
 
 const FRAME_BYTES = 100;
 
-/** A source that counts what it gave and tells how it ended. */
+/** A source that counts its chunks and records its end. */
 class Watched implements AsyncIterable<Uint8Array> {
   given = 0;
   ended: 'no' | 'drained' | 'returned' | 'failed' = 'no';

@@ -1,4 +1,4 @@
-// What the writer promises beside the bytes: exact lengths, memory of its own, and refusing what cannot be written.
+// Guarantees of the writer beside the bytes: exact lengths, separate memory, and rejected input.
 import { describe, expect, it } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { decryptMessage, encryptMessage, encryptStream, messageBytes } from '../../src/envelope/message.ts';

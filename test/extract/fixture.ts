@@ -1,4 +1,4 @@
-// Pools with extractors that do what a test wants, and looks at processes.
+// Pools with extractors for tests, and information about processes.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/runtime/clock.ts';
@@ -20,7 +20,7 @@ export function openPool(options: Partial<ExtractPoolOptions> = {}): ExtractPool
   return createExtractPool({ clock: systemClock, ...bounds, entry, ...options });
 }
 
-/** Has the extractor do what the words say, and answers what it tells. */
+/** Runs the words as an action of the extractor, and returns its result. */
 export async function runHook(pool: ExtractPool, words: string, signal?: AbortSignal): Promise<unknown> {
   const { bytes } = await pool.extract(file(words), PLACE, signal);
   return JSON.parse(bytes.toString());
@@ -34,5 +34,5 @@ export const childrenOf = (pid: number): number[] =>
     readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
   );
 
-/** How long a process has had a processor; 0 when it is gone. */
+/** CPU time of a process in milliseconds; 0 when it has ended. */
 export const processorMs = (pid: number): number => processorTime(pid)?.usedMs ?? 0;

@@ -47,7 +47,7 @@ describe('a circular PDF is stopped:', () => {
     ...more,
   ];
 
-  /** With its objects 1 to 3 in an object stream that goes on in itself, and a table that came after itself. */
+  /** With its objects 1 to 3 in a circular object stream, and a table that follows itself. */
   function packed(): Buffer {
     const inside = objects().slice(0, 3);
     let at = 0;
@@ -126,7 +126,7 @@ describe('a circular PDF is stopped:', () => {
       const font =
         '<< /Type /Font /Subtype /Type0 /BaseFont /X /Encoding 6 0 R /ToUnicode 6 0 R /DescendantFonts [5 0 R] >>';
       const bytes = pdfOf(objects({ font, more: [stream('', '/Type /CMap /UseCMap 6 0 R')] }));
-      // Nobody can say which characters they are.
+      // Their characters are unknown.
       expect(await outcomeOf(pool, bytes, 'a.pdf')).toMatch(/^Page 1|holds no text/);
     },
     LONG_MS,

@@ -30,7 +30,7 @@ const spine = (count: number, href: (at: number) => string): Record<string, stri
 };
 
 describe('a bomb is stopped:', () => {
-  // What it meets first hangs on how much memory the process had taken before.
+  // The first limit reached depends on the memory used by the process before.
   test('tens of thousands of missing chapters', async () => {
     const book = makeEpub(
       ['<p>a</p>'],

@@ -1,4 +1,4 @@
-// How many at once, by what the test says of the event loop.
+// The concurrency, by the given load of the event loop.
 import { expect, test } from 'vitest';
 import { AdaptiveConcurrency } from '../../src/handlers/adaptive-concurrency.ts';
 

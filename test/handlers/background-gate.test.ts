@@ -1,4 +1,4 @@
-// Who goes first and who can wait, by a clock that the test moves.
+// Foreground and background jobs, with a fake clock.
 import { expect, test } from 'vitest';
 import { BackgroundGate } from '../../src/handlers/background-gate.ts';
 import { FakeClock } from '../support/clock.ts';
@@ -70,7 +70,7 @@ test('at most one background job runs at a time', () => {
   expect(backgroundGate.enterBackground()).toBeUndefined();
   leave!();
   expect(backgroundGate.enterBackground()).toBeTypeOf('function');
-  // Said twice, it does not end another one's.
+  // A second call does not end another job's turn.
   leave!();
   expect(backgroundGate.enterBackground()).toBeUndefined();
 });

@@ -1,4 +1,4 @@
-// The byte budget: never more in work than was allowed, nobody waits for ever, and all comes back.
+// The byte budget: never exceeded, every job is admitted in time, and all bytes are released.
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
@@ -10,7 +10,7 @@ const never = new AbortController().signal;
 /** 800 bytes for 4 slots: large jobs share 400, small ones are up to 100. */
 const budgetOf = (clock = new FakeClock()): ByteBudget => new ByteBudget(clock, 800, 4);
 
-/** What has happened by now to a turn: all promises that are settled have been heard. */
+/** The state of a turn after all settled promises have been handled. */
 async function settled<T>(turn: Promise<T>): Promise<T | 'waiting'> {
   await pass(20);
   return Promise.race([turn, Promise.resolve('waiting' as const)]);
@@ -90,7 +90,7 @@ describe('the budget', () => {
     expect(await settled(next)).toBe('waiting');
     controller.abort(reason);
     expect(await reasonOf(huge)).toBe(reason);
-    // The one that stood in its way is gone, but 101 do not fit beside 300.
+    // The job before it has left, but 101 do not fit beside 300.
     expect(await settled(next)).toBe('waiting');
     first();
     (await next)();

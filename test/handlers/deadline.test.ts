@@ -1,4 +1,5 @@
-// A job ends at its deadline whatever hangs, goes back when the process stops, and holds memory only within the budget.
+// A job ends at its deadline whichever step hangs, is handed back when the process stops, and uses memory only within the
+// budget.
 import type { SetFault } from '../../packages/local-aws/src/fault-injection.ts';
 import { expect, test } from 'vitest';
 import { ByteBudget } from '../../src/handlers/budget.ts';

@@ -19,7 +19,7 @@ export interface HandlerFixture extends Forge, JobRunner, Disposable {
 }
 
 export interface HandlerFixtureOptions {
-  /** How long a KMS call that hangs takes; by default longer than any test. */
+  /** Duration of a hanging KMS call; by default longer than any test. */
   readonly kmsDeadlineMs?: number;
   /** The clock by which the content of jobs is encrypted. */
   readonly forgeClock?: Clock;

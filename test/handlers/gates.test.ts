@@ -1,4 +1,4 @@
-// What a worker's handler does about gates: a shut one costs nothing, and content that waited under the platform key is opened.
+// Gates in a worker's handler: a shut one costs no call, and content under the platform key is opened.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';

@@ -1,5 +1,6 @@
-// One combination of the matrix: a job with content of the previous period, run by a process whose gate, key ring, KMS and
-// store are in the given states. Gates are in Redis, KMS and store are doubles. Each combination has its own tenant, key and queue.
+// One combination of the matrix: a job with content of the previous period, run by a process with its gate, key ring, KMS
+// and store in the given states. Gates are in Redis, KMS and store are doubles. Each combination has its own tenant, key and
+// queue.
 import { randomBytes } from 'node:crypto';
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { openKeyAccess } from '../../src/app/key-access.ts';
@@ -23,10 +24,10 @@ const HOUR_MS = 3_600_000;
 /** Only calls that hang take that long. */
 const KMS_DEADLINE_MS = 100;
 
-/** The services whose state and faults a row sets. */
+/** The services with the state and errors of a row. */
 type Services = Pick<HandlerFixture, 'bucket' | 'kms'>;
 
-/** What a fault meets. */
+/** The calls affected by an injected error. */
 interface Target {
   readonly tenant: string;
   readonly keyArn: string;

@@ -1,5 +1,5 @@
-// The matrix: what becomes of a job for every combination of gate, key ring, KMS and store.
-// The tables below state it; which of them speaks in a combination is the order in which a job meets them.
+// The matrix: the outcome of a job for every combination of gate, key ring, KMS and store. In each combination the first
+// matching table decides, in the order of a job's steps.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dispositionOf, type Code } from '../../src/runtime/errors.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
@@ -7,7 +7,7 @@ import { KMS_FAULTS, type MemoryKeyState, type MemoryKmsFault, type MemoryKmsMat
 import { STORE_FAULTS, type MemoryStoreFault } from '../support/memory-store.ts';
 import { openMatrix, type Combination, type Matrix, type Seen } from './matrix-fixture.ts';
 
-/** What a job ends with. */
+/** The outcome of a job. */
 interface End {
   readonly kind: Outcome['kind'];
   readonly code?: Code;
@@ -22,7 +22,7 @@ const end = (code: Code): End => {
 };
 
 interface GateRow {
-  /** Of a gate that lets nothing pass: no call to KMS or S3 is made. */
+  /** A closed gate: no call to KMS or S3 is made. */
   readonly end?: End;
   readonly leaves: string;
   /** Keys that its shutting wipes in this process. */
@@ -37,7 +37,7 @@ const GATES: Record<Combination['gate'], GateRow> = {
 };
 
 interface RingRow {
-  /** A key at hand asks KMS nothing: whatever KMS would say now is not heard. */
+  /** A cached key needs no KMS call, so the state of KMS does not matter. */
   readonly asksKms: boolean;
   readonly expired: number;
 }
@@ -167,7 +167,7 @@ function expected({ gate, ring, kms, store }: Case): Seen {
     } as Seen['outcome'],
     kmsCalls: { GenerateDataKey: asks ? atKms.calls[0] : 0, Decrypt: asks ? atKms.calls[1] : 0 },
     jobs: { [kind]: 1 },
-    // The store refuses; what that means for the platform, the canary tells.
+    // The store denies access; the canary decides whether the platform is affected.
     faults: code === undefined ? {} : { [code === 'PLATFORM_STORE' ? 'STORE_FAILED' : code]: 1 },
     wipes: Object.fromEntries(Object.entries(wipes).filter(([, keys]) => keys > 0)),
     gate: isShutHere ? `shut ${code}` : atGate.leaves,

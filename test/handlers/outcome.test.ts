@@ -1,4 +1,4 @@
-// Outcomes of errors: what they say of a file that was not read, and which errors defer a job.
+// Outcomes of errors: the reason of an unreadable file, and the errors that defer a job.
 import { expect, test } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { unreadable, unsupported } from '../../src/extract/reasons.ts';

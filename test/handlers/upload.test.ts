@@ -1,4 +1,4 @@
-// Upload jobs whose content is gone, and jobs for one document that cross: what is stored, and which file is kept beside it.
+// Upload jobs without content, and parallel jobs for one document: the stored document and its original file.
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { putFile, removeContent } from '../../src/intake/intake.ts';
@@ -147,7 +147,7 @@ test('an upload interrupted between its document and its file stores the file in
   expect(await revisionKept()).toBe(1);
 });
 
-/** Stores the file of an upload after something else was done, and ends then, before it looks at the document again. */
+/** Stores the file of an upload after another action, and ends before it reads the document again. */
 function dying(meanwhile: () => Promise<unknown>): Store {
   const store = crossing(meanwhile);
   let hasStored = false;

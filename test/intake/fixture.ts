@@ -45,7 +45,7 @@ export async function openIntake(services: TestServices): Promise<Intake> {
   };
 }
 
-/** A tenant as content knows it, whose content is refused while its KMS key is unusable unless it says otherwise. */
+/** A tenant for content tests; its content is rejected while its KMS key is unusable, unless set otherwise. */
 export const tenantOf = (
   tenant: string,
   keyArn: string,

@@ -1,4 +1,4 @@
-// Content that comes in while nobody can say whether its tenant's KMS key may be used; and content opened by the wrong one.
+// Content received while the gates are unknown, and content opened for the wrong tenant.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { loadConfig, type Config } from '../../src/runtime/config.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
@@ -31,7 +31,7 @@ interface Open {
   readonly clock: FakeClock;
   readonly gates: Gates;
   readonly put: (header: ContentHeader, keyArn: string, whenKeyShut: 'park' | 'refuse') => Promise<unknown>;
-  /** Ends the connection that gates are looked at by. */
+  /** Ends the connection that reads the gates. */
   readonly cut: () => void;
 }
 
@@ -101,7 +101,7 @@ test('content under the platform key opens for the job of its tenant, and is rej
   services.kms.counts.reset();
   const refused = (reason: string) => ({ code: 'CONTENT_TAMPERED', reason });
   await expect(opening('globex', new Set([platform]))).rejects.toMatchObject(refused('context'));
-  // Nobody reads what waits for intake as a document, nor under any other key.
+  // Content in intake cannot be read as a document, nor under any other key.
   await expect(opening('acme')).rejects.toMatchObject(refused('context'));
   await expect(opening('acme', new Set([services.kms.createKey()]))).rejects.toMatchObject(refused('foreign-key'));
   expect(services.kms.counts.all().filter(({ operation }) => operation !== 'CreateKey')).toEqual([]);

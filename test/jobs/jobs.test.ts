@@ -1,4 +1,4 @@
-// What counts as a job, what counts as a newer one, and what a job is called.
+// Valid jobs, newer jobs, and job ids.
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';

@@ -1,5 +1,5 @@
-// The audit log of a working installation: who asked for what under which job, what the operator changed, and that documents
-// go on when it cannot be written.
+// The audit log of a running installation: the caller and the job of each call, the operator's changes, and documents while
+// it cannot be written.
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
@@ -46,7 +46,7 @@ test('the audit log has a line for each data key requested for a document, with 
   expect(made).toMatchObject({ operation: 'PutTenant', key, settings: { plan: 'pro' }, result: 'ok' });
   expect(calls).toMatchObject([
     { operation: 'GenerateDataKey', key, purpose: 'documents', job },
-    // The worker's rings and the reader's open what the producer's has made.
+    // The rings of worker and reader unwrap keys created by the producer.
     { operation: 'Decrypt', key, purpose: 'documents', job },
     { operation: 'Decrypt', key, purpose: 'documents', activity: 'read' },
   ]);
@@ -81,7 +81,7 @@ test('documents are stored and read while the audit log cannot be written', asyn
   } finally {
     rmSync(auditFile, { recursive: true });
   }
-  // It was really so, and the fleet's own figures tell.
+  // The other processes' metrics confirm it.
   const failures = await eventually(async () => {
     const { processes } = await installation.operator.status();
     const sum = processes.reduce((failed, { auditFailures }) => failed + auditFailures, 0);

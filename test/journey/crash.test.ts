@@ -75,7 +75,7 @@ async function checkStored(installation: Installation, tenant: string, revisions
   }
 }
 
-/** What is left in intake are orphans: content of jobs that are done, whose worker died before it removed it. */
+/** Orphans are left in intake: content of done jobs whose worker died before the removal. */
 async function checkIntake({ store, producer }: Installation): Promise<void> {
   const left = await keysUnder(store, 'intake/');
   expect(left.length).toBeLessThan(64);

@@ -1,4 +1,4 @@
-// Deleting, from the producer's call to what a reader sees: over late and replayed jobs, and while the key is shut.
+// Deletion, from the producer's call to a reader's view: with late and replayed jobs, and while the key is shut.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { newJobId, type DeleteJobData } from '../../src/jobs/jobs.ts';

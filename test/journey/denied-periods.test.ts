@@ -1,4 +1,4 @@
-// A tenant that denies us one day by its key policy, in a running installation: that day's documents are unreadable, and
+// A tenant that denies one day by its key policy, in a running installation: documents of that day are unreadable, and
 // nothing else changes.
 import { DecryptCommand, GenerateDataKeyCommand, KMSClient, ReEncryptCommand } from '@aws-sdk/client-kms';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => installation[Symbol.asyncDispose]());
 
-/** Stores documents with a worker whose clock is so many days behind. */
+/** Stores documents with a worker clock the given number of days behind. */
 async function store(tenant: string, ids: readonly string[], daysAgo = 0): Promise<void> {
   const clock = { ...systemClock, now: () => systemClock.now() - daysAgo * DAY_MS };
   const worker = await startWorker(installation.settings, { host: '127.0.0.1', clock });
@@ -117,7 +117,7 @@ test.each([
     return (await client.send(command)).CiphertextBlob!;
   };
   const [otherDay, deniedDay, nextDay] = ['2026-11-22T23:12Z', '2026-11-23T17:12Z', '2026-11-24T00:12Z'] as const;
-  /** What a move from one period to the next day, and opening the result there, comes to. */
+  /** The result of re-encrypting from one period to the next day, and opening it there. */
   const moved = async (CiphertextBlob: Uint8Array, period: string): Promise<string> => {
     const [from, to] = [contextOf(period), contextOf(nextDay)];
     try {

@@ -11,7 +11,7 @@ import { openInstallation, squeezed, textOf, type Installation } from './install
 import { documentOf } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
-/** Probes come soon, so that nobody waits for them. */
+/** Probes come soon, so that the test does not wait for them. */
 const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 };
 
 const keysOf = (installation: Installation): QueueKeys =>
@@ -65,7 +65,7 @@ test('a key that fails again during the drain parks the rest again, and nothing 
   await using installation = await openInstallation({ ...SOON, SEALDEX_CONCURRENCY: 4 });
   const { arn } = await parkAll(installation, 300);
   const { kms, s3 } = installation.services;
-  // So slow that the drain meets the bad key in its middle.
+  // Slow enough that the key fails in the middle of the drain.
   const slow = s3.faults.set({ match: { method: 'PUT', prefix: 'documents/' }, fault: { kind: 'latency', ms: 10 } });
   kms.enable(arn);
   await using worker = await startWorker(installation.settings, { host: '127.0.0.1' });
@@ -90,7 +90,7 @@ test('a key that fails again during the drain parks the rest again, and nothing 
   expect(worker.port).toBeGreaterThan(0);
 });
 
-/** As another process does that has asked KMS: the data keys at hand here would do for their hour. */
+/** Like another process that has called KMS: the cached data keys here would work for the rest of their hour. */
 async function shutAgain(installation: Installation, arn: string): Promise<void> {
   await eventually(async () => {
     const { epoch, record } = await gateOf(installation, arn);
@@ -103,8 +103,8 @@ async function shutAgain(installation: Installation, arn: string): Promise<void>
 }
 
 /**
- * As when the lease and the locks of a dead process run out between two looks for stalled jobs; the second one is that of
- * the next process, when it starts.
+ * As if lease and locks of a dead process expired between two checks for stalled jobs; the second check is made by the next
+ * process at its start.
  */
 async function runOut({ redis, queue, ...installation }: Installation, arn: string): Promise<void> {
   const active = await queue.getActive(0, 100);

@@ -7,14 +7,14 @@ import { documentOf, keysUnder } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
 const WRITES = { method: 'PUT', prefix: 'documents/' } as const;
-/** What is back from a stall waits for the shortest time. */
+/** A job returned after a stall waits for the shortest time. */
 const QUICK = { host: '127.0.0.1', afterStall: () => 0 } as const;
 const LARGE = 'Too large for the queue. '.repeat(400);
 
 const enqueue = async ({ producer }: Installation, id: string, text: string): Promise<string> =>
   (await producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: documentOf(id, text) })).jobId;
 
-/** A worker process whose writes of these documents S3 has taken and not answered, frozen there. */
+/** A worker process frozen after S3 has received its writes of these documents, before the responses. */
 async function frozenIn(
   installation: Installation,
   writes: number,
@@ -26,7 +26,7 @@ async function frozenIn(
   return { worker, answer: () => hang.clear() };
 }
 
-/** As when the frozen worker's locks run out: others look for stalled jobs twice, as they also do when they start. */
+/** As if the frozen worker's locks expired: other workers check for stalled jobs twice, also at their start. */
 async function locksRunOut({ redis, queue, settings }: Installation, jobIds: readonly string[]): Promise<void> {
   const lastCheck = queue.toKey('stalled-check');
   await redis.del(...jobIds.map((id) => `${queue.toKey(id)}:lock`));
@@ -78,7 +78,7 @@ test('a worker frozen longer than its locks does no harm when it continues', asy
   answer();
   worker.kill('SIGCONT');
   const port = await worker.ready;
-  // It has had its outcomes, and has found that they are no longer its to tell.
+  // It has finished its jobs, and found that they belong to another worker now.
   await eventually(async () => (await metricsOf(port, 'sealdex_jobs_active'))['sealdex_jobs_active'] === 0);
   expect(await metricsOf(port, 'sealdex_jobs_total')).toEqual({
     'sealdex_jobs_total{kind="index",outcome="done"}': 1,

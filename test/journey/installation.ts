@@ -1,4 +1,4 @@
-// A whole installation for a test: services, tenants, producer, reader, operator, and a look at the queue from outside.
+// A complete installation for a test: services, tenants, producer, reader, operator, and access to its queue.
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { createOperator, createProducer, createReader } from '../../src/app/app.ts';
@@ -21,11 +21,11 @@ export interface Installation extends AsyncDisposable {
   readonly operator: Operator;
   readonly store: Store;
   readonly redis: Redis;
-  /** BullMQ itself, as somebody would use it who enqueues past the producer. */
+  /** BullMQ itself, for jobs added without the producer. */
   readonly queue: Queue;
   /** One without any data key in memory. */
   freshReader(): Promise<Reader>;
-  /** Makes a tenant with a KMS key of its own; answers the key's ARN. */
+  /** Creates a tenant with its own KMS key; returns the key's ARN. */
   tenant(name: string): Promise<string>;
   /** How the job ended, once it has: `done`, `superseded`, or `dead` and a code. */
   end(jobId: string): Promise<string>;
@@ -81,7 +81,7 @@ export async function openInstallation(extra: Settings = {}): Promise<Installati
   };
 }
 
-/** All text of a stored document, without white space: where its parts begin is not what these tests ask. */
+/** All text of a stored document without white space, so that the limits of its parts do not matter. */
 export async function textOf(reader: Reader, tenant: string, corpus: string, id: string): Promise<string> {
   const { parts } = await reader.open({ tenant, corpus, id });
   const texts: string[] = [];

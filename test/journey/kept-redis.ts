@@ -8,7 +8,7 @@ import { startRedis, type RedisServer } from '@sealdex/local-aws';
 export interface KeptRedis extends AsyncDisposable {
   readonly redis: RedisServer;
   again(): Promise<void>;
-  /** While it is stopped: lets what runs out in it (locks, leases, heartbeats) be older by `ms`. */
+  /** While it is stopped: ages everything that expires (locks, leases, heartbeats) by `ms`. */
   age(ms: number): Promise<void>;
 }
 
@@ -23,7 +23,7 @@ export async function keptRedis(): Promise<KeptRedis> {
       redis = await startRedis({ dir, port: redis.port });
     },
     async age(ms) {
-      // At another port, so that nobody who waits for it comes between.
+      // On another port, so that waiting clients do not connect in between.
       const aside = await startRedis({ dir });
       try {
         await shorten(aside.url, ms);
@@ -44,7 +44,7 @@ async function shorten(url: string, ms: number): Promise<void> {
     for await (const keys of redis.scanStream({ count: 1000 }) as AsyncIterable<string[]>)
       for (const key of keys) {
         const leftMs = await redis.pttl(key);
-        // Redis removes what has no time left.
+        // Redis removes expired keys.
         if (leftMs >= 0) await redis.pexpire(key, leftMs - ms);
       }
   } finally {

@@ -1,4 +1,4 @@
-// The IAM policies that we print: each role does its work with nothing but these permissions, and needs every one of them.
+// The printed IAM policies: each role works with only these permissions, and needs every one of them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createOperator, createProducer, createReader, startWorker } from '../../src/app/app.ts';
 import { openResources } from '../../src/app/resources.ts';
@@ -150,7 +150,8 @@ test('the roles of an installation do all their work with the printed policies, 
   await readWithFailingKey();
   await sweep();
 
-  // The command line: it makes and stops tenants, probes keys, discards letters, and does what producer and reader do.
+  // The command line: creates and stops tenants, probes keys, discards dead letters, and does the work of producer and
+  // reader.
   await operator.putTenant('new', { plan: 'free' });
   await operator.pauseTenant('new', 'a test');
   for await (const _name of operator.tenantNames());
@@ -160,7 +161,7 @@ test('the roles of an installation do all their work with the printed policies, 
   expect(usesOf('operator').filter(({ allowedBy }) => allowedBy.length === 0)).toEqual([]);
 });
 
-/** Another key for a tenant: what is stored moves, twice, as when nobody can still use the former key. */
+/** Another key for a tenant: stored objects are re-encrypted, twice, as after the last use of the former key. */
 async function reencrypt(operator: Operator): Promise<void> {
   const message = await readAll((await installation.store.get(`documents/acme/docs/${objectName(PLACE.id)}`))!);
   const waiting = { tenant: 'acme', jobId: newJobId(), intake: '0123456789abcdef' };
@@ -177,7 +178,7 @@ async function reencrypt(operator: Operator): Promise<void> {
   expect([...(await operator.countKeys('acme', new AbortController().signal)).keys()]).toEqual([next]);
 }
 
-/** What makes a reader ask further: a past period that is denied, and a key that fails for half a minute. */
+/** Reads that need further calls: a denied past period, and a key that fails for half a minute. */
 async function readWithFailingKey(): Promise<void> {
   const clock = new AheadClock();
   const work: Parameters<typeof openResources<void>>[2] = async (resources, stack) => {
@@ -205,7 +206,10 @@ async function readWithFailingKey(): Promise<void> {
   await openResources(settingsOf('reader'), 'prompt', work, { clock });
 }
 
-/** The chores that a worker does by the hour or once a day: moves are seen to; content without a job, and a tombstone that is old, are taken. */
+/**
+ * Hourly and daily maintenance tasks of a worker: re-encryption is resumed; content without a job and old tombstones are
+ * deleted.
+ */
 async function sweep(): Promise<void> {
   const jobId = newJobId();
   const facts = { corpus: 'docs', kind: 'index', revision: 1 };
@@ -215,7 +219,7 @@ async function sweep(): Promise<void> {
     settingsOf('worker'),
     'patient',
     async (resources, stack) => {
-      // What a worker asks in a pause, or before it believes that a key is gone for good.
+      // Calls of a worker during a pause, or before it treats a key as destroyed.
       expect(await resources.keyAccess.platformKeyWorks()).toBe(true);
       const { config, metrics, redis, store } = resources;
       const keys = redisKeys(config.queue);

@@ -1,4 +1,4 @@
-// Whatever KMS says to a tenant's own key, nothing is stored under another one; and a new platform key serves those who have none.
+// KMS errors of a tenant's own key never lead to another key; a new platform key serves tenants without one.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createReader, startWorker } from '../../src/app/app.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
@@ -26,7 +26,7 @@ async function arnsOf(tenant: string, ...prefixes: string[]): Promise<string[]> 
   return arns;
 }
 
-/** Every answer of the table, and those that a key gives by its state. */
+/** Every KMS error of the table, and those caused by the key state. */
 const FAULTS: readonly KmsFault[] = [
   ...Object.values<KmsErrorRow>(KMS_ERROR_TABLE).flatMap(({ names }) =>
     names.map((name) => ({ ...KMS_ERRORS.internal, name })),
@@ -41,7 +41,7 @@ const upload = async (tenant: string): Promise<string> => {
   return eventually(async () => (await installation.producer.enqueueUpload(file)).jobId);
 };
 
-/** Makes a tenant with a KMS key of its own that keeps its files, for each fault. */
+/** Creates a tenant with its own KMS key and stored originals, for each KMS error. */
 async function keepers(kind: string): Promise<{ tenant: string; arn: string; fault: KmsFault }[]> {
   const made = [];
   for (const [at, fault] of FAULTS.entries()) {

@@ -1,11 +1,11 @@
-// Updates of one document end as the last one, in whatever order they are worked on.
+// Updates of one document end as the last one, regardless of the processing order.
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { S3_ERRORS, KMS_ERRORS } from '@sealdex/local-aws';
 import { metricsOf, openInstallation, textOf, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
-/** Enqueues A, B and A again for one document; answers the three job ids in that order. */
+/** Enqueues A, B and A again for one document; returns the three job ids in that order. */
 async function update(installation: Installation, id: string): Promise<string[]> {
   const jobs: string[] = [];
   for (const text of ['Text A.', 'Text B.', 'Text A, again.']) {

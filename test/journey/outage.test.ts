@@ -27,11 +27,11 @@ async function readiness(worker: WorkerChild): Promise<string> {
   return (await (await fetch(`http://127.0.0.1:${await worker.ready}/readyz`)).text()).trim();
 }
 
-/** All are stored, none is dead, and no fault was counted that spends an attempt. */
+/** All are stored, none is dead, and no failure was counted that spends an attempt. */
 async function expectAllDone(installation: Installation, worker: WorkerChild, count: number): Promise<void> {
   await installation.empty();
   expect((await installation.operator.status()).index.dead).toBe(0);
-  // A reader that could not look at the gates for 5 s refuses until its next look.
+  // A reader without a read of the gates for 5 s rejects until the next one.
   await eventually(() => textOf(installation.reader, 'acme', 'docs', 'document 0'));
   for (let index = 0; index < count; index += 1) {
     const text = await textOf(installation.reader, 'acme', 'docs', `document ${index}`);

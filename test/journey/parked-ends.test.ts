@@ -1,5 +1,5 @@
-// Jobs that were parked and could not be released in time: dead letters with the code that says why, from which everything
-// that can still be read is stored once the tenant has a key that works.
+// Jobs parked for too long: dead letters with a code, stored by a replay once the tenant has a working key, if their content
+// can still be read.
 import { expect, test } from 'vitest';
 import { createProducer, startWorker } from '../../src/app/app.ts';
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
@@ -65,7 +65,7 @@ test('jobs of a deleted KMS key become dead letters; content accepted during the
   const gate = { code: 'KEY_NOT_FOUND', since, codeSince: since } as const;
   const place = { redis: installation.redis, queue: queueOf(installation) };
   await setGate(place, 'acme', key, gate);
-  // A producer that opens now knows the gate.
+  // A new producer reads the gate at its start.
   await using producer = await createProducer(installation.settings);
   const during = await enqueue(producer, 'during');
   await using _worker = await startWorker(installation.settings, { host: '127.0.0.1' });

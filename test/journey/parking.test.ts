@@ -1,4 +1,5 @@
-// A tenant disables its KMS key: its jobs wait, cost nothing, hurt nobody, and finish by themselves when the key is back.
+// A tenant disables its KMS key: its jobs wait, cost no calls, affect no other tenant, and finish automatically when the key
+// works again.
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
@@ -8,7 +9,7 @@ import { eventually } from '../support/eventually.ts';
 import { metricsOf, openInstallation, textOf, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
-/** Probes come soon, so that nobody waits for them. */
+/** Probes come soon, so that the test does not wait for them. */
 const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 };
 
 const cryptoCalls = ({ services: { kms } }: Installation, key: string): number =>

@@ -1,4 +1,4 @@
-// What somebody puts into the queue past the producer: it ends as a dead letter with a code, and harms nobody else.
+// Jobs added to the queue without the producer: they become dead letters with a code, and affect no other job.
 import type { JobsOptions } from 'bullmq';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startWorker, type RunningWorker } from '../../src/app/app.ts';
@@ -26,14 +26,14 @@ beforeAll(async () => {
 
 afterAll(() => opened.disposeAsync());
 
-/** What is back from a stall waits for the shortest time. */
+/** A job returned after a stall waits for the shortest time. */
 const worker = (): Promise<RunningWorker> =>
   startWorker(installation.settings, { host: '127.0.0.1', afterStall: () => 0 });
 
 const forged = (request: Partial<ForgeRequest> = {}): Promise<Forged> =>
   forge.forge({ tenant: 'acme', keyArn, ...request });
 
-/** Adds what the test made, waits until it is a dead letter, and answers what is said of it. */
+/** Adds the given job, waits until it is a dead letter, and returns its facts. */
 async function failedReason(id: string, data: unknown, options: JobsOptions = {}): Promise<string | undefined> {
   await installation.queue.add('index', data, { jobId: id, ...options });
   return eventually(async () => {
@@ -249,7 +249,7 @@ test.for([
   expect(isOver).toBe(true);
 });
 
-/** Whether the job was taken, and nobody works on it; looked at twice, for who has just taken it may be about to begin. */
+/** Whether the job was taken and is not being processed; checked twice, since a worker may have just taken it. */
 async function isLeftLying(id: string): Promise<boolean> {
   const readLock = async (): Promise<string | null> => {
     const lock = await installation.redis.get(`${installation.queue.toKey(id)}:lock`);
@@ -261,7 +261,7 @@ async function isLeftLying(id: string): Promise<boolean> {
   return before !== null && (await readLock()) === before;
 }
 
-/** Its lock runs out between two looks for stalled jobs; the second one is that of a worker which starts. */
+/** Its lock expires between two checks for stalled jobs; the second one is made by a worker at its start. */
 async function timePasses(id: string): Promise<void> {
   const [lastCheck, seen] = [installation.queue.toKey('stalled-check'), installation.queue.toKey('stalled')];
   await installation.redis.del(`${installation.queue.toKey(id)}:lock`, lastCheck);

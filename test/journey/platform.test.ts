@@ -1,4 +1,4 @@
-// Faults of the platform and outages that last: the worker pauses, blames no tenant, loses nothing, and goes on by itself.
+// Platform errors and long outages: the worker pauses, blames no tenant, loses nothing, and resumes automatically.
 import { expect, test } from 'vitest';
 import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import { KMS_ERRORS, S3_ERRORS } from '@sealdex/local-aws';
@@ -51,7 +51,7 @@ async function expectNoAttempts({ queue }: Installation, count: number): Promise
 interface Fault {
   readonly code: string;
   readonly breaks: (services: TestServices, platformKey: string) => void;
-  /** Whose jobs meet it. */
+  /** The tenant with the affected jobs. */
   readonly tenant: 'acme' | 'free';
 }
 
@@ -85,12 +85,12 @@ test.for(Object.entries(FAULTS))(
     const port = await worker.ready;
     for (const job of jobs) expect(await installation.end(job)).toBe('done');
     const platformKey = String(settings.SEALDEX_PLATFORM_KEY_ARN);
-    // Keys at hand would hide the fault for their hour: this tenant has had none yet.
+    // Cached keys would hide the error for their hour: this tenant has none yet.
     const late = tenant === 'free' ? 'free-2' : 'globex';
     if (tenant === 'free') await installation.operator.putTenant(late, { plan: 'free' });
     else await installation.tenant(late);
     const hang = services.kms.faults.set({ match: { operation: 'Decrypt' }, fault: { kind: 'latency', ms: 300 } });
-    // No job is taken before the fault is there.
+    // No job is taken before the error is injected.
     await installation.queue.pause();
     const held = await enqueue(installation, late, 20);
     breaks(services, platformKey);
@@ -111,7 +111,7 @@ test.for(Object.entries(FAULTS))(
   },
 );
 
-/** A worker of this process whose time the test moves. */
+/** A worker in this process with a fake clock. */
 async function worker(installation: Installation, clock: AheadClock): Promise<RunningWorker> {
   return startWorker({ ...installation.settings, SEALDEX_CONCURRENCY: 8 }, { host: '127.0.0.1', clock });
 }
@@ -135,7 +135,7 @@ test.for(Object.entries(OUTAGES))(
     await using running = await worker(installation, clock);
     breaks(installation.services);
     await becomes(running.port, `not ready: ${code}`, () => later(installation, clock));
-    // A job in work would meet its own deadline when time is moved.
+    // A running job would reach its own deadline when the clock advances.
     await eventually(async () => (await installation.operator.status()).index.active === 0);
     for (let minute = 0; minute < 60; minute += 1) clock.advance(MINUTE_MS);
     expect(await readyz(running.port)).toBe(`not ready: ${code}`);
@@ -147,7 +147,7 @@ test.for(Object.entries(OUTAGES))(
     installation.services.kms.faults.clear();
     installation.services.s3.faults.clear();
     await becomes(running.port, 'ready', () => later(installation, clock));
-    // Whoever is taken before the gates were looked at again waits once more.
+    // A job taken before the next read of the gates waits once more.
     await eventually(async () => {
       await later(installation, clock);
       const { waiting, active, delayed } = (await installation.operator.status()).index;

@@ -1,5 +1,5 @@
-// A producer that is killed and started again: sends documents FROM..TO, each under its own idempotency key, and prints
-// a line as soon as it knows of one. A repetition sends all of them again, as a caller does who does not know.
+// A producer that is killed and started again: sends documents FROM..TO, each with its own idempotency key, and prints a
+// line for each result. A restarted one sends all of them again, like a caller without the results.
 import { createProducer, type Settings } from '../../src/app/app.ts';
 import '../support/raised-deadlines.ts';
 

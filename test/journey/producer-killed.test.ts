@@ -1,4 +1,4 @@
-// A caller whose producers are killed again and again, and who repeats: every document is stored, from one job each.
+// A caller with repeatedly killed producers that repeats its requests: every document is stored by exactly one job.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -42,7 +42,7 @@ it('kill -9 of producers at any time loses no document and stores none twice', a
   while ((runs.at(-1)?.length ?? 0) < DOCUMENTS && runs.length < 20);
   const last = runs.at(-1) ?? [];
   expect(last.map(({ n }) => n)).toEqual(Array.from({ length: DOCUMENTS }, (_, n) => n));
-  // What an earlier run was told, the later ones were told too.
+  // Results of an earlier run are the same in later ones.
   for (const { n, jobId, revision } of runs.flat())
     expect({ jobId, revision }).toEqual({ jobId: last[n]!.jobId, revision: last[n]!.revision });
   const queued = runs.flat().filter(({ status }) => status === 'queued');

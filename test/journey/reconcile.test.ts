@@ -1,5 +1,5 @@
-// What an installation wrote on its audit log, held against what the local KMS logged of it: every call of producer, worker,
-// reader and operator, the refused and repeated ones too.
+// The audit log of an installation compared with the local KMS log: every call of producer, worker, reader and operator,
+// including denied and repeated ones.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
@@ -41,7 +41,7 @@ test('audit log and CloudTrail match call by call, and a lost or changed line is
   kms.enable(key);
   await operator.setKey('acme', next);
   await store('acme', 'two');
-  // From now on nobody calls.
+  // No calls are made from now on.
   await worker.stop();
 
   const lines = (): Line[] =>

@@ -1,5 +1,5 @@
-// A tenant's KMS key is changed while it works: new documents go under the new key at once, old ones stay readable and are
-// moved, parked jobs come back, and a concurrent change is told.
+// A tenant's KMS key is changed in operation: new documents use the new key at once, old ones stay readable and are
+// re-encrypted, parked jobs return, and a concurrent change is rejected.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import type { SealdexError } from '../../src/runtime/errors.ts';
@@ -118,7 +118,7 @@ test('jobs parked under the old key are released and use the new one', async () 
   await installation.operator.setKey(tenant, next);
   expect(await installation.end(job)).toBe('done');
   expect(await read('parked')).toBe(readIn('parked'));
-  // What is under the disabled key stays where it is until that works again.
+  // Objects under the disabled key stay until it works again.
   expect(await arnsUnder('documents')).toEqual(new Set([arn, next]));
   await eventually(async () => {
     const { jobId = '' } = await installation.operator.reencryption(tenant);

@@ -1,4 +1,4 @@
-// A tenant whose KMS key does not answer holds a quarter of a worker's slots, and others' jobs go on.
+// A tenant with a hanging KMS key uses a quarter of a worker's slots, and jobs of others continue.
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { run } from '../cli/run.ts';
@@ -29,7 +29,7 @@ test('jobs of a hanging key free their slots for others without spending an atte
       .filter(({ state, code }) => state === 'retrying' && code === 'TENANT_SLOTS_FULL')
       .map(({ job }) => job);
   };
-  // One holds a slot all the time and meets KMS_FAILED.
+  // One holds a slot all the time and gets KMS_FAILED.
   await eventually(async () => (await deferred()).length >= 3);
   for (const job of slow) expect((await installation.queue.getJob(job))?.attemptsMade).toBe(0);
   // Without a worker a deferred job stays where it is.

@@ -1,4 +1,4 @@
-// What a worker refuses to start on, and that a refused start leaves nothing running.
+// Errors at the start of a worker, after which no process remains.
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
@@ -10,7 +10,7 @@ import { openInstallation, type Installation } from './installation.ts';
 import { keysUnder } from '../support/documents.ts';
 import { startWorkerChild } from './worker-child.ts';
 
-/** Starts a worker that is expected to refuse; answers what it says. It has to end by itself. */
+/** Starts a worker that is expected to fail; returns its output. It has to exit without a signal. */
 async function refusal(installation: Installation, settings: object = {}): Promise<string> {
   await using worker = await startWorkerChild({ ...installation.settings, ...settings });
   expect(await worker.exited).toEqual({ code: 78, signal: null });

@@ -1,4 +1,4 @@
-// What producer.status says over the life of a job.
+// producer.status() during the life of a job.
 import { Queue } from 'bullmq';
 import { expect, test } from 'vitest';
 import { startWorker, type RunningWorker } from '../../src/app/app.ts';
@@ -106,7 +106,7 @@ test('a job is dead as STALLED_TOO_OFTEN without another run, if its worker died
   await using installation = await openInstallation();
   await installation.tenant('acme');
   const jobId = await enqueue(installation, 'one');
-  // As the queue stands after the fourth stall: BullMQ has noted that the job is to fail when it is taken.
+  // The state of the queue after the fourth stall: BullMQ has marked the job to fail when it is taken.
   const entry = installation.queue.toKey(jobId);
   await installation.redis.hset(entry, 'stc', '4', 'defa', 'job stalled more than allowable limit');
   await using running = await worker(installation);

@@ -1,4 +1,5 @@
-// A tenant's KMS key is changed while one of its objects cannot be read: the rest moves, and what stays is counted and told.
+// A tenant's KMS key is changed while one of its objects is unreadable: the rest is re-encrypted, and the failed object is
+// counted and reported.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
@@ -52,7 +53,7 @@ async function changedLongAgo(tenant: string): Promise<void> {
   await installation.store.put(`tenants/${tenant}.json`, Buffer.from(JSON.stringify({ ...file, reencryption })), {});
 }
 
-/** Moves all from the first object on, to its end, and answers what was counted. */
+/** Re-encrypts from the first object to the last, and returns the counts. */
 async function moved(tenant: string) {
   await installation.operator.reencrypt(tenant);
   return eventually(async () => {
@@ -64,7 +65,7 @@ async function moved(tenant: string) {
 const shown = async (tenant: string): Promise<string[]> =>
   linesOf((await run(['tenants', 'show', tenant], { settings: installation.settings })).stderr);
 
-/** Each makes the document unreadable, and answers how to mend it. */
+/** Each makes the document unreadable, and returns a function that repairs it. */
 const CORRUPTIONS: Record<string, (tenant: string, id: string, arn: string) => Promise<() => Promise<void>>> = {
   async denied(tenant, id, arn) {
     const { Version, Statement } = policyOf(tenant);
@@ -107,12 +108,12 @@ test.each(Object.entries(CORRUPTIONS))(
     }
     expect((await headerAt(tenant, 'first')).arn).toBe(arn);
     const sentence = `^The KMS key of tenant ${tenant} was changed .*\\b1 .*could not be decrypted .*${arn}`;
-    // A page of an earlier pass may wait in the queue yet, which is told then.
+    // A page of an earlier pass may still wait in the queue, and is then reported.
     expect((await shown(tenant))[0]).toMatch(new RegExp(sentence));
     expect(await installation.operator.gates()).toMatchObject({ total: 0 });
 
     await mend();
-    // A denied slice is not asked for again for half a minute by who knows of it.
+    // A process does not retry a denied period for half a minute.
     await using _later = await worker();
     await installation.operator.reencrypt(tenant);
     await eventually(async () => (await headerAt(tenant, 'first')).arn === next);

@@ -115,7 +115,7 @@ test('no word of a stored original file, nor its name, is in Redis or S3', async
 });
 
 test('uploads are parked before they are fetched while the key is shut, and continue when it is open', async () => {
-  // No data key of it is in anybody's memory.
+  // Its data key is in no process's memory.
   const arn = await installation.tenant('globex');
   installation.services.kms.disable(arn);
   const first = await upload('first.txt', Buffer.from('First text.'), { tenant: 'globex' });

@@ -29,7 +29,7 @@ const asText = (settings: Settings): Record<string, string> =>
     Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
   );
 
-/** Resolves when the process listens to signals; `ready` tells when it takes jobs. */
+/** Resolves when the process handles signals; `ready` resolves when it takes jobs. */
 export async function startWorkerChild(settings: Settings): Promise<WorkerChild> {
   const child = spawn(process.execPath, [ENTRY], {
     env: {
@@ -51,7 +51,7 @@ export async function startWorkerChild(settings: Settings): Promise<WorkerChild>
       if (child.exitCode !== null) throw new Error(`The worker process did not start: ${errors()}`);
       return received('port') as number | undefined;
     }))();
-  // Whoever kills a process that starts does not wait for it.
+  // A killed process never becomes ready.
   ready.catch(() => {});
   await eventually(() => received('starting') === true || child.exitCode !== null);
   return {

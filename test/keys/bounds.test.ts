@@ -1,4 +1,4 @@
-// What a ring bounds: how much one data key encrypts, and how many keys it holds.
+// Limits of a ring: the use of one data key, and the number of keys.
 import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FakeClock } from '../support/clock.ts';

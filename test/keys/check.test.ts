@@ -1,4 +1,4 @@
-// What a check of a key makes of a KMS that is none, and what it leaves in memory: nothing.
+// The check of a key with a faulty KMS, which leaves nothing in memory.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { checkSteps, type CheckStep } from '../../src/keys/check.ts';
 import type { KeyCalls } from '../../src/keys/kms.ts';
@@ -26,7 +26,7 @@ interface Seen {
   readonly steps: CheckStep[];
   /** The very buffers that plaintexts came or went in. */
   readonly plaintexts: Uint8Array[];
-  /** Whether all of those before a step are wiped when it is told. */
+  /** For each step: whether all earlier plaintexts were wiped when it was reported. */
   readonly wereWiped: boolean[];
 }
 
@@ -65,7 +65,7 @@ const statusOf = ({ steps }: Seen, name: string): string | undefined => steps.fi
 
 test('a plaintext is wiped at the end of its step', async () => {
   const { plaintexts, wereWiped } = await seen(fixture.tenant());
-  // Made, encrypted, decrypted, and made for another tenant, since this key policy does not know one.
+  // Created, encrypted, decrypted, and created for another tenant, since this key policy has no tenant.
   expect(plaintexts).toHaveLength(4);
   expect(wereWiped).toEqual(wereWiped.map(() => true));
 });

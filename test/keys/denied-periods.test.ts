@@ -1,4 +1,4 @@
-// A tenant that denies us periods which are past, and what a denial of the key itself is told apart by.
+// A tenant that denies past periods, and the difference to a denial of the key itself.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
@@ -18,7 +18,7 @@ afterEach(() => fixture.kms.faults.clear());
 
 afterAll(() => fixture[Symbol.asyncDispose]());
 
-/** Writes down what a gate would hear. */
+/** Records the events for a gate. */
 class RecordingObserver implements KmsCallObserver {
   readonly failed: string[] = [];
 
@@ -33,7 +33,7 @@ interface Past extends OneRing {
   readonly ref: KeyRef;
   readonly clock: FakeClock;
   readonly observer: RecordingObserver;
-  /** Reads a message of this year, as somebody would whose process holds none of its keys. */
+  /** Reads a message of the given year, like a process without its keys. */
   readonly read: (year: number) => Promise<unknown>;
 }
 
@@ -81,7 +81,7 @@ test('a denial is confirmed by one test of the key in 30 s, regardless of the nu
   expect(reads).toEqual(
     reads.map(() => ({ status: 'rejected', reason: expect.objectContaining({ code: 'PERIOD_DENIED' }) as unknown })),
   );
-  // Each period's Decrypt, and a GenerateDataKey with a Decrypt that try the key: what was true before it says nothing.
+  // Each period's Decrypt, and a GenerateDataKey with a Decrypt as the test of the key: earlier results prove nothing.
   expect(callsOf(ref.keyArn)).toBe(YEARS.length * 3);
   for (const year of YEARS) await expect(read(year)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
   clock.advance(29_999);

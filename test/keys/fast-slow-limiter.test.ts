@@ -23,7 +23,7 @@ interface Work {
   readonly go: () => void;
 }
 
-/** Works that go on until they are told. */
+/** Tasks that run until the test ends them. */
 const begin = (many: number, isSlow = false): Work[] =>
   Array.from({ length: many }, (_, at) => {
     const { promise, resolve } = Promise.withResolvers<string>();

@@ -1,4 +1,4 @@
-// The first use of a tenant's data key in a process: how often KMS is asked, what a failure leaves, who waits for whom.
+// The first use of a tenant's data key in a process: the number of KMS calls, the effect of a failure, and waiting callers.
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
@@ -54,7 +54,8 @@ test('a KMS call is bound to tenant, period and purpose, and to nothing else', a
   ]);
   expect({ ...intake.context }).toEqual({ ...documents.context, purpose: 'intake' });
   expect(intake.id).not.toBe(documents.id);
-  // What the call sent is what KMS authenticates: more, less or other pairs do not unwrap; what else hangs on the object is not sent.
+  // KMS authenticates the pairs of the call: more, fewer or other pairs do not unwrap; other fields of the object are not
+  // sent.
   const extra = { ...documents.context, corpus: 'c' };
   expect(await kms.decrypt(keyRef(extra.tenant, ref.keyArn), documents.wrapped, extra)).toHaveLength(32);
   for (const other of [
@@ -109,7 +110,7 @@ test('a failed creation frees its claim, so the next process need not wait for i
   const context = contextOf(ref.tenant);
   const token = await eventually(() => second.shared.claim(ref, context));
   await second.shared.free(ref, context, token);
-  // Its clock stands still, so it could not even wait.
+  // Its clock does not advance, so it could not even wait.
   expect((await second.ring.current(ref, 'documents', 10)).isLive).toBe(true);
 });
 

@@ -13,11 +13,11 @@ export interface OneRing {
   readonly ring: KeyRing;
   readonly kms: Kms;
   readonly shared: SharedKeys;
-  /** The very buffers that KMS' plaintext keys were put into, in the order of the answers. */
+  /** The original buffers of KMS' plaintext keys, in the order of the responses. */
   readonly plaintexts: readonly Buffer[];
 }
 
-/** What a test does to a KMS: the double, or the local KMS behind the adapter. */
+/** Controls of a KMS for tests: the double, or the local KMS behind the adapter. */
 interface KmsControl {
   createKey(): string;
   readonly faults: { clear(): void };

@@ -1,4 +1,4 @@
-// Several processes and one tenant's data key: who asks KMS for what, and what becomes of it when one of them is killed.
+// Several processes and one tenant's data key: their KMS calls, and the death of one process.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { KmsServer } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
@@ -39,7 +39,7 @@ test('three processes with one tenant make one GenerateDataKey and two Decrypts 
   const second = await movingAll(processes, use());
   expect(new Set([...first, ...second]).size).toBe(2);
   expect(calls('acme')).toEqual({ 'GenerateDataKey ok': 2, 'Decrypt ok': 4 });
-  // Told to release everything, they end by themselves.
+  // After the release of everything they exit without a signal.
   for (const process of processes) process.ask({ kind: 'end' }).catch(() => {});
   expect(await Promise.all(processes.map((process) => process.exitCode))).toEqual([0, 0, 0]);
 });

@@ -1,4 +1,4 @@
-// What the adapter of the calls that examine a key reports beside their results.
+// Metrics of the adapter for calls that examine a key.
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import { expect, test } from 'vitest';
 import { createKeyCalls } from '../../src/keys/aws/key-calls.ts';

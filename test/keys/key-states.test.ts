@@ -96,14 +96,14 @@ test.each(STATES)('a key in state $state ($answers) is reported as $code', async
     const fault = { code, reason: answers, keyArn: key };
     const both = (facts: ErrorFacts): ErrorFacts[] => [facts, facts];
     expect(await callBoth()).toEqual(both(answers === 'ok' ? { code: 'ok' } : { ...fault, deletesAt }));
-    // When DescribeKey is denied too, the refusal's own text tells the state, but no date.
+    // If DescribeKey is denied too, the text of the error has the state, but no date.
     const set = fixture.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
     expect(await callBoth()).toEqual(both(answers === 'ok' ? { code: 'ok' } : { ...fault, deletesAt: undefined }));
     set.clear();
   }
 });
 
-/** When the local KMS says that it will delete the key, milliseconds. */
+/** Deletion date of the key in the local KMS, milliseconds. */
 async function deletionOf(key: string): Promise<number> {
   const client = kmsClient(fixture.kms);
   const { KeyMetadata } = await client.send(new DescribeKeyCommand({ KeyId: key }));

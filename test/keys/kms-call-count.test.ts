@@ -16,13 +16,13 @@ const MINUTES = 120;
 const MINUTE_MS = 60_000;
 /** Some of the tenants in each minute. */
 const USE_EVERY = 5;
-/** Seconds into each minute, after its uses: how long those waited for each other does not decide when a check is due. */
+/** Seconds into each minute, after its uses: their waits for each other do not affect when a check is due. */
 const CHECK_AT_MS = 45_000;
 /** While uses wait, the clocks run so much faster than the real one. */
 const FASTER = 3;
 const TURN_MS = 5;
 const CALL_MS = 1;
-/** Tenants whose first uses are under way at once. */
+/** Tenants with their first uses in progress at once. */
 const AT_ONCE = 16;
 
 interface Process extends RedisRing {
@@ -52,7 +52,7 @@ beforeEach(async () => {
 });
 afterEach(() => fixture[Symbol.asyncDispose]());
 
-/** KMS as a key ring sees it, which knows what it wrapped and for whom. */
+/** KMS as a key ring sees it, with a record of each wrapped key. */
 function countingKms(): { readonly kms: Kms; readonly taken: () => Calls } {
   const wrappedKeys = new Map<string, Buffer>();
   const idOf = (key: KeyRef, wrapped: Uint8Array, scope: KeyScope): string =>
@@ -87,7 +87,7 @@ async function startProcess(kms: Kms, keyCheckMs: number): Promise<Process> {
   const one = await fixture.open({ clock, kms });
   const keys = redisKeys(fixture.config.queue);
   const check = startRevocationCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs });
-  // From here on it looks when the test says so.
+  // From here on the test triggers its polls.
   await check.stop();
   return { ...one, clock, check };
 }
@@ -109,7 +109,7 @@ async function useAll(processes: readonly Process[], tenants: readonly KeyRef[])
   await waitFor(processes, Promise.all(Array.from({ length: AT_ONCE }, useNext)));
 }
 
-/** Redis' clock cannot be moved: what it would have let run out by then goes, and the rest comes nearer. */
+/** Redis' clock cannot be moved: keys that would have expired are deleted, and the others get a shorter life. */
 async function age({ redis }: Process, tenants: readonly KeyRef[], ms: number): Promise<void> {
   const keys = redisKeys(fixture.config.queue);
   const leases = tenants.map((ref) => keys.lease(`revocation-check:${gateId(ref)}`));
@@ -124,7 +124,7 @@ async function age({ redis }: Process, tenants: readonly KeyRef[], ms: number): 
   );
 }
 
-/** What KMS was asked in each minute. */
+/** KMS calls in each minute. */
 async function countCalls(tenants: readonly KeyRef[], keyCheckMs = 0): Promise<Calls[]> {
   const { kms, taken } = countingKms();
   const processes = await Promise.all(Array.from({ length: PROCESSES }, () => startProcess(kms, keyCheckMs)));
@@ -143,7 +143,10 @@ async function countCalls(tenants: readonly KeyRef[], keyCheckMs = 0): Promise<C
   return calls;
 }
 
-/** In each period one GenerateDataKey and a Decrypt for each further process; and where KMS is asked again, once in each interval while there is a key. */
+/**
+ * In each period one GenerateDataKey and a Decrypt for each further process; with revocation checks one more in each
+ * interval while there is a key.
+ */
 function promised(tenants: readonly KeyRef[], checkMinutes?: number): Calls[] {
   const periods = new Map<KeyRef, string>();
   const checked = new Map<KeyRef, number>();

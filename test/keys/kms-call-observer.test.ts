@@ -1,4 +1,5 @@
-// What a key ring does about gates: it asks before each call, tells how each ended, and lets no wiped key be used.
+// A key ring with an observer of its KMS calls: it checks the gate before each call, reports the result, and uses no wiped
+// key.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { keyRef } from '../../src/runtime/key-ref.ts';
@@ -14,7 +15,7 @@ let uses: string[];
 let wipes: string[];
 let events: string[];
 let isShut: boolean;
-/** What a look finds, when one is due. */
+/** The next refresh, if one is due. */
 let pendingRefresh: (() => Promise<void>) | undefined;
 
 const watch: KmsCallObserver = {

@@ -56,7 +56,7 @@ interface Expected {
   readonly names: readonly string[];
   readonly tenant: Code;
   readonly platform: Code;
-  /** Faults beside those that have just the name. */
+  /** Errors beside those identified only by their name. */
   readonly also?: Record<string, KmsErrorFault>;
   readonly deniedBy?: 'operator' | 'tenant';
 }
@@ -144,7 +144,7 @@ test('the table of KMS errors has the rows tested here, and is frozen', () => {
 });
 
 const FAULTS = Object.values(ERRORS).flatMap(({ names, also = {}, ...row }) => [
-  // Only by its text does a denial say whose it is: a bare one is the tenant's.
+  // Only the text of a denial names the denying account: without it, the tenant is assumed.
   ...names.filter(() => row.deniedBy !== 'operator').map((name) => ({ label: name, fault: named(name), ...row })),
   ...Object.entries(also).map(([label, fault]) => ({ label, fault, ...row })),
 ]);
@@ -153,7 +153,7 @@ const reasonOf = (fault: KmsErrorFault): string =>
   fault.kind === 'error' ? fault.name : fault.kind === 'notFound' ? 'NotFoundException' : 'AccessDeniedException';
 
 test.each(FAULTS)('$label: GenerateDataKey and Decrypt throw the code, reason and key', async ({ fault, ...row }) => {
-  // A client of its own: what is throttled slows no other row.
+  // A separate client, so that throttling does not slow other rows.
   const { kms } = await fixture.open();
   const ref = fixture.tenant();
   const context = contextOf(ref.tenant);

@@ -1,4 +1,4 @@
-// How long a data key can be used, by either clock, and what is left of it afterwards.
+// The lifetime of a data key by either clock, and its state afterwards.
 import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
 import { serialize } from 'node:v8';
@@ -296,7 +296,7 @@ test('a key is live in each use until one of the clocks has passed its time', ()
         monotonicOnly(clock, monotonic);
         const lifetime = PERIOD_MS - intoPeriod;
         const isLive = clock.now() - started.wall < lifetime && clock.monotonic() - started.monotonic < lifetime;
-        // Once a use was refused, the bytes are gone for good.
+        // After a rejected use the bytes are permanently gone.
         isOver ||= !isLive;
         expect(useOf(key)).toBe(isOver ? 'KeyExpired' : 7);
       }

@@ -1,10 +1,10 @@
-// A line to Redis that can be cut, or lose the answers to what was sent and carried out.
+// A connection to Redis that can be cut, or lose the responses to commands that were executed.
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 export interface LossyLine extends AsyncDisposable {
   readonly url: string;
-  /** From now on answers are lost, until the line is cut. */
+  /** From now on responses are lost, until the connection is cut. */
   loseAnswers(): void;
   /** Ends all connections; new ones work. */
   cut(): void;

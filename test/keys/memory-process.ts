@@ -31,7 +31,7 @@ const redis = await openRedis(config, 'patient');
 const kms = createKms(config, createMetrics(), noAudit, 'patient');
 const ring = new KeyRing({ clock, kms, shared: createSharedKeys(redis, config.queue, clock), use: 'patient' });
 
-/** What a worker keeps: the keys themselves and messages made with them. */
+/** The state of a worker: the keys themselves and messages made with them. */
 const kept: unknown[] = [];
 
 function useAndKeep(key: DataKey): { wrapped: string; context: KeyContext } {

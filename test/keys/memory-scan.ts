@@ -5,14 +5,17 @@ export const MEMORY = '/proc/self/mem';
 
 const MASK = 0x5a;
 
-/** Each byte changed; twice is the original. What it answers is safe to hold while memory is searched for the original. */
+/**
+ * Each byte changed; applying it twice restores the original. The result can be held while memory is searched for the
+ * original.
+ */
 export const masked = (bytes: Uint8Array): Uint8Array => Uint8Array.from(bytes, (byte) => byte ^ MASK);
 
-/** Enough to meet hardly anything by chance, too little to be the needle. */
+/** Long enough to match almost nothing by chance, too short to be the needle. */
 const PREFIX_BYTES = 4;
 const WINDOW_BYTES = 4 * 1024 * 1024;
 
-/** How often each of the needles stands in any memory of this process that can be read. */
+/** Occurrences of each needle in the readable memory of this process. */
 export function countInMemory(needles: readonly Uint8Array[]): number[] {
   const counts = needles.map(() => 0);
   const step = WINDOW_BYTES - Math.max(...needles.map((needle) => needle.length));
@@ -38,7 +41,7 @@ export function countInMemory(needles: readonly Uint8Array[]): number[] {
 function* readableRegions(): Generator<[number, number]> {
   for (const line of readFileSync('/proc/self/maps', 'latin1').split('\n')) {
     const [, start, end, name] = /^([0-9a-f]+)-([0-9a-f]+) r\S+ \S+ \S+ \S+\s*(.*)$/.exec(line) ?? [];
-    // What the kernel maps into every process cannot be read and holds nothing of ours.
+    // Mappings of the kernel cannot be read and contain no data of the process.
     if (start === undefined || end === undefined || name?.startsWith('[v')) continue;
     yield [Number.parseInt(start, 16), Number.parseInt(end, 16)];
   }
@@ -54,7 +57,7 @@ function readAt(memory: number, window: Buffer, at: number, length: number): num
       bytes += more;
     }
   } catch {
-    // Some mappings cannot be read, by nobody.
+    // Some mappings are unreadable for every process.
   }
   return bytes;
 }

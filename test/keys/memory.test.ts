@@ -1,4 +1,4 @@
-// What stays of data keys in a process's memory after their time: no key bytes; text of the SDK, counted and told.
+// Remains of expired data keys in a process's memory: no key bytes; text of the SDK is counted and reported.
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { noAudit } from '../../src/runtime/audit-log.ts';
@@ -23,7 +23,7 @@ const names = (what: string, count: number): string[] =>
 
 const KEYS = 8;
 
-/** Keys that another process made, for the one whose memory is searched to unwrap. */
+/** Keys created by another process, to be unwrapped in the process with the searched memory. */
 async function wrapped(kms: Kms, arn: string): Promise<WrappedKey[]> {
   const made = names('unwrapped', KEYS).map(async (tenant): Promise<WrappedKey> => {
     const context = contextOf(tenant);
@@ -32,7 +32,7 @@ async function wrapped(kms: Kms, arn: string): Promise<WrappedKey[]> {
   return Promise.all(made);
 }
 
-/** The needles, masked: each key's bytes, and their base64 as KMS' answer has it. */
+/** The needles, masked: each key's bytes, and their base64 as in KMS' response. */
 async function needlesOf(
   kms: Kms,
   arn: string,

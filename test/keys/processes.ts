@@ -1,4 +1,4 @@
-// Real child processes with a key ring each: started, asked, killed.
+// Real child processes with a key ring each: they are started, controlled and killed.
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -80,7 +80,7 @@ export async function movingAll<T>(processes: readonly RingProcess[], work: Prom
     isOver = true;
   };
   work.then(over, over);
-  // Slower than real time, so that no process loses patience before Redis lets a claim run out.
+  // Slower than real time, so that a process waits until Redis expires a claim.
   await eventually(async () => {
     await Promise.all(processes.map((process) => process.ask({ kind: 'advance', ms: 25 })));
     return isOver;

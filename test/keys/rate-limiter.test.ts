@@ -23,7 +23,7 @@ const good = (signal = never): Promise<string> =>
   pace.run(signal, () => (starts.push(clock.monotonic()), Promise.resolve('good')));
 const bad = (signal = never): Promise<unknown> => pace.run(signal, () => Promise.reject(THROTTLED)).catch(() => {});
 
-/** One throttled answer after the other, each when it is its turn. */
+/** Throttled responses one after the other, each at its time. */
 async function throttle(times: number): Promise<void> {
   for (let i = 0; i < times; i += 1) {
     const call = bad();

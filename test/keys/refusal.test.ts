@@ -1,4 +1,4 @@
-// A refusal by KMS: what it costs the tenant's keys in this process, and whom it spares.
+// A denial by KMS: its effect on the tenant's keys in this process, and on no others.
 import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
@@ -18,7 +18,7 @@ afterEach(() => {
 
 afterAll(() => fixture[Symbol.asyncDispose]());
 
-/** A wrapped key that the ring does not hold: reading it asks KMS. */
+/** A wrapped key without a cached one: reading it needs a KMS call. */
 async function unread({ kms }: OneRing, ref: KeyRef): Promise<Buffer> {
   return (await kms.generateDataKey(ref, contextOf(ref.tenant))).wrapped;
 }

@@ -1,4 +1,5 @@
-// The revocation check of two processes: how long ago KMS was asked never passes the interval and one look, unless it fails.
+// The revocation check of two processes: the time since the last check never exceeds the interval and one poll, unless it
+// fails.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
@@ -34,7 +35,7 @@ async function fleet(keyCheckMs: number) {
   // Where there is a loop at all, the test makes its turns; without an interval there must be none to make.
   if (keyCheckMs > 0) for (const { check } of processes) await check.stop();
   const lease = keys.lease(`revocation-check:${gateId(ref)}`);
-  /** A look of both processes, the time of the test's clock having passed for Redis too. Answers both ages. */
+  /** A poll of both processes after the clock has advanced, for Redis too. Returns both ages. */
   const poll = async (ms = POLL_MS): Promise<number[]> => {
     const leftMs = await redis.pttl(lease);
     if (leftMs > 0) await redis.pexpire(lease, Math.max(0, leftMs - ms));
@@ -42,7 +43,7 @@ async function fleet(keyCheckMs: number) {
     if (keyCheckMs > 0) await Promise.all(processes.map(({ check }) => check.tick()));
     return processes.map(({ check }) => check.lastVerifiedAgeMs());
   };
-  /** The longest of all ages within so many looks, of each process. */
+  /** The highest age of each process in the given number of polls. */
   const longest = async (polls: number): Promise<number[]> => {
     let most = processes.map(() => 0);
     for (let count = 0; count < polls; count += 1) {

@@ -1,4 +1,4 @@
-// The revocation check as one of a fleet: whose leases count, what becomes of a check that asked nobody, and of keys that hang.
+// The revocation check in a fleet: valid leases, a check without a KMS call, and hanging keys.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import {
   startRevocationCheck,
@@ -42,7 +42,7 @@ const leaseOf = (name: string): string => keys.lease(`revocation-check:${gateId(
 
 interface Process {
   readonly check: RevocationCheck;
-  /** Tenants for whose keys KMS was asked. */
+  /** Tenants whose keys were checked in KMS. */
   readonly checked: string[];
 }
 
@@ -65,7 +65,7 @@ function openProcess(names: readonly string[], recheck: Recheck): Process {
   return { check, checked };
 }
 
-/** It looks when the test says so. */
+/** The test triggers its polls. */
 async function startProcess(
   names: readonly string[] = [tenant],
   recheck: Recheck = async () => true,
@@ -159,7 +159,7 @@ test('hanging keys delay other tenants by less than a second the first time, and
   await eventually(() => timesChecked() === 1);
   fail();
   await first;
-  // Redis' clock stands still for this one: what it would have let run out goes.
+  // Redis' clock does not advance here: keys that would have expired are deleted.
   await redis.del(leaseOf(tenant));
   expect(check.lastVerifiedAgeMs()).toBe(INTERVAL_MS + 500);
 

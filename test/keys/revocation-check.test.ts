@@ -33,7 +33,7 @@ async function open(leftMs: number): Promise<Checked> {
   const one = await fixture.open({ clock });
   const keys = redisKeys(fixture.config.queue);
   const check = startRevocationCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs: CHECK_MS });
-  // From here on it looks when the test says so.
+  // From here on the test triggers its polls.
   await check.stop();
   return {
     ...one,

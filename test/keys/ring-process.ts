@@ -1,4 +1,4 @@
-// A process with a key ring of its own, driven by messages from the test; its clock moves only when the test says so.
+// A process with its own key ring, controlled by messages from the test, with a clock set by the test.
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { loadConfig, type Settings } from '../../src/runtime/config.ts';

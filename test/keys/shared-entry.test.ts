@@ -13,7 +13,7 @@ import { openRedisFixture, type RedisRing, type RedisFixture } from './redis-fix
 import { lossyLine } from './lossy-line.ts';
 
 let fixture: RedisFixture;
-/** Looks at Redis from outside, whatever becomes of the rings' own connections. */
+/** A separate connection to Redis, independent of the rings' connections. */
 let redis: Redis;
 
 beforeAll(async () => {
@@ -61,7 +61,7 @@ test('an entry belongs to one KMS key: it is not found after a key change', asyn
   expect(entryName(ref)).not.toBe(entryName(other));
 });
 
-/** What stands in Redis instead of an entry. `good` is what a process of ours wrote. */
+/** Invalid values in place of an entry. `good` is a valid one. */
 const INVALID_ENTRIES: [string, (arn: string, good: string) => string | Buffer | Promise<string>][] = [
   ['valid base64 of garbage', (arn) => `1 ${arn} ${randomBytes(184).toString('base64')}`],
   ['a wrapped key with one bit flipped', (arn, good) => `1 ${arn} ${flipped(good)}`],

@@ -41,7 +41,9 @@ const opened = new DisposableStack();
 const kmsOf = (metrics: Metrics, use: 'patient' | 'prompt', clock: FakeClock): Kms =>
   opened.adopt(createKms(fixture.config, metrics, noAudit, use, clock), (kms) => kms.close());
 
-/** A client that one throttled answer to another tenant has made slow. Its clock stands still: only a test lets a call go. */
+/**
+ * A client slowed by one throttled response to another tenant. Its clock does not advance: only the test releases a call.
+ */
 async function throttledClient(use: 'patient' | 'prompt'): Promise<Client> {
   using _real = realDeadlines();
   const clock = new FakeClock();
@@ -53,7 +55,7 @@ async function throttledClient(use: 'patient' | 'prompt'): Promise<Client> {
     code: 'KMS_THROTTLED',
     reason: 'ThrottlingException',
   });
-  // The SDK's second try was not let go either.
+  // The SDK's second attempt was not released either.
   expect(fault.met).toBe(1);
   return { clock, metrics, generate: (ref) => kms.generateDataKey(ref, contextOf(ref.tenant)) };
 }

@@ -1,4 +1,4 @@
-// Trying a key: both calls are made for real, a refusal of either is told, and no plaintext is left behind.
+// Testing a key: both calls are made, a denial of either is reported, and no plaintext remains.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { FakeClock } from '../support/clock.ts';
 import { KMS_FAULTS } from '../support/memory-kms.ts';

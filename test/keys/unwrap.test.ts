@@ -1,4 +1,4 @@
-// Which key opens a message: what its header says is checked before KMS is asked anything.
+// The key that opens a message: the header is validated before any KMS call.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import type { DataKey } from '../../src/keys/data-key.ts';

@@ -1,4 +1,4 @@
-// A worker's calls to KMS: they end by a deadline of their own, and a fault that passes is asked over once.
+// A worker's calls to KMS: they have their own deadline, and a temporary error is retried once.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import type { SealdexError } from '../../src/runtime/errors.ts';
@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterEach(() => fixture.kms.faults.clear());
 afterAll(() => fixture[Symbol.asyncDispose]());
 
-/** A server's fault by its status too, which is what the SDK looks at before it tries again. */
+/** A server error by its status too, which the SDK checks before a retry. */
 const FAILS = { ...KMS_ERRORS.internal, status: 500 };
 
 // Without a deadline the call hangs as long as KMS does; the test's own limit is far below the file's.

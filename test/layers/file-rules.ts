@@ -9,7 +9,7 @@ export type Files = ReadonlyMap<string, string>;
 const FORBIDDEN_NAMES = /^(?:utils?|helpers?|common|lib|types|managers?|service)$/;
 const LONGEST_FILE_LINES = 300;
 
-/** Faults of a file that do not depend on what it imports. */
+/** Violations of a file that do not depend on its imports. */
 export function formFaults(path: string, source: string, code: Code): string[] {
   const faults: string[] = [];
   if (hasDefaultExport(code)) faults.push(`${path}: has a default export`);
@@ -22,7 +22,7 @@ export function formFaults(path: string, source: string, code: Code): string[] {
   return faults;
 }
 
-/** Words of a path that say nothing. */
+/** Meaningless words in a path. */
 export const forbiddenNames = (path: string): string[] =>
   path
     .split('/')

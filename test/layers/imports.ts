@@ -1,4 +1,4 @@
-// Finds every import in source text, whatever its form. Knows no rules.
+// Finds every import in source text, in any form. Has no rules.
 import type { Code } from './source-text.ts';
 
 /** `value`: loaded at start; `type`: erased; `dynamic`: `import()`; `opaque`: its target is no literal; `require`: CommonJS. */
@@ -11,7 +11,7 @@ export interface Import {
   readonly line: number;
 }
 
-/** Each finds one form in code whose strings are numbered: group 1 is the clause if there is one, the last the number. */
+/** Each finds one form in code with numbered strings: group 1 is the clause if there is one, the last the number. */
 const FORMS: readonly { readonly pattern: RegExp; readonly how?: How; readonly otherwise?: How }[] = [
   { pattern: /(?<![.#\w$])import\b((?:\{[^}]*\}|[^;"(){}=.])*?)\bfrom\s*"(\d+)"/g },
   { pattern: /(?<![.#\w$])export\b(\s*(?:type\s*)?(?:\*(?:\s*as\s+[\w$"]+)?|\{[^}]*\})\s*)from\s*"(\d+)"/g },

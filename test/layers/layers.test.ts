@@ -1,4 +1,5 @@
-// Compares the table of imports in ARCHITECTURE.md with the real imports, and proves that a planted fault of each kind is reported.
+// Compares the table of imports in ARCHITECTURE.md with the real imports, and proves that each kind of planted violation is
+// reported.
 import { globSync, readFileSync } from 'node:fs';
 import { sep } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -60,7 +61,7 @@ test('the table has no cycle, so imports point down only', () => {
   expect([...ARROWS.keys()].flatMap((module) => below(module, []))).toEqual([]);
 });
 
-/** A tree that follows every rule; each test below plants one fault in it. */
+/** A tree that follows every rule; each test below adds one violation. */
 const SOUND: Record<string, string> = {
   'index.ts': "export { createProducer } from './app/app.ts';\nexport type { Producer } from './producer/producer.ts';",
   'cli/run.ts':

@@ -4,7 +4,7 @@ import { cyclesOf, fileOf, formFaults, isRelative, linksOf, packageOf, type File
 import { importsOf, type Import } from './imports.ts';
 import { codeOf } from './source-text.ts';
 
-/** Every fault in the sources of a package that has these dependencies, as `file:line: what is wrong`. */
+/** All violations in the sources of a package with the given dependencies, as `file:line: reason`. */
 export function packageFaultsOf(files: Files, dependencies: readonly string[]): string[] {
   const faults: string[] = [];
   const links = new Map<string, string[]>();

@@ -1,4 +1,4 @@
-// Holds each package of packages/ to its own files and dependencies, and proves that a planted fault is reported.
+// Restricts each package of packages/ to its own files and dependencies, and proves that a planted violation is reported.
 import { globSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -50,7 +50,7 @@ describe.each(PACKAGES)('%s', (folder) => {
   });
 });
 
-/** A package that follows every rule; each test below plants one fault in it. */
+/** A package that follows every rule; each test below adds one violation. */
 const SOUND: Record<string, string> = {
   'index.ts': "export { start } from './s3/server.ts';",
   's3/server.ts':

@@ -21,7 +21,7 @@ const SOLE_IMPORTERS: readonly { readonly name: RegExp; readonly at: string }[] 
   { name: /^@aws-sdk\/client-s3$/, at: 'store/s3' },
 ];
 
-/** Where answers and errors may be read as the SDK of AWS gives them. */
+/** Modules that may read AWS SDK responses and errors. */
 const SDK_READERS = ['keys/aws', 'store/s3'];
 const SDK_SHAPE = '$metadata';
 
@@ -33,7 +33,7 @@ export function moduleOf(path: string): string | undefined {
   return names.findLast((name) => name !== 'index' && ARROWS.has(name));
 }
 
-/** Every fault, as `file:line: what is wrong`. */
+/** All violations, as `file:line: reason`. */
 export function faultsOf(files: Files, packages: Packages): string[] {
   const faults: string[] = [];
   const links = new Map<string, string[]>();

@@ -1,4 +1,4 @@
-// The self-test of the reader of imports: each form is found, and nothing that merely looks like one.
+// The self-test of the import scanner: it finds each form, and nothing that is only similar to one.
 import { describe, expect, test } from 'vitest';
 import { hasDefaultExport, importsOf, isBarrel, type How } from './imports.ts';
 import { codeOf } from './source-text.ts';

@@ -1,11 +1,11 @@
-// Source text without what is no code: comments and regular expressions blanked, strings replaced by their number.
-// Knows TypeScript's quoting and nothing of imports. Line breaks stay, so that an offset tells the line.
+// Source text with comments and regular expressions blanked, and strings replaced by their number. Supports TypeScript's
+// quoting, not its imports. Line breaks are kept, so that an offset gives the line.
 
 export interface Code {
-  /** Code in which each string stands as `"0"`, `"1"`, ...: an index into `strings`. */
+  /** Code in which each string is replaced by `"0"`, `"1"`, ...: an index into `strings`. */
   readonly text: string;
   readonly strings: readonly string[];
-  /** What stands between quotes, in order; of a template with substitutions each piece. Escapes stay as written. */
+  /** Quoted texts in order; for a template with substitutions each piece. Escapes are kept. */
   readonly texts: readonly string[];
   /** Comments with their marks, in order. */
   readonly comments: readonly string[];
@@ -82,7 +82,7 @@ const endOr = (found: number, end: number): number => (found === -1 ? end : foun
 
 const lineBreaks = (text: string): string => text.replaceAll(/[^\n]/g, '');
 
-/** Where the closing quote stands; a string that is not closed ends with its line, so that one slip costs one line. */
+/** Offset of the closing quote; an unclosed string ends with its line, so that one mistake affects one line. */
 function endOfQuoted(source: string, from: number, quote: string): number {
   for (let at = from; at < source.length; at += 1) {
     if (source[at] === '\\') at += 1;
@@ -91,7 +91,7 @@ function endOfQuoted(source: string, from: number, quote: string): number {
   return source.length;
 }
 
-/** Where the closing backtick, or the `${` of the next substitution, stands. */
+/** Offset of the closing backtick, or of the `${` of the next substitution. */
 function endOfTemplateText(source: string, from: number): number {
   for (let at = from; at < source.length; at += 1) {
     if (source[at] === '\\') at += 1;

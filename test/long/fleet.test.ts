@@ -12,7 +12,7 @@ import { metricsOf, openInstallation, squeezed, textOf, type Installation } from
 import { documentOf } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from '../journey/worker-child.ts';
 
-/** Probes come soon, so that nobody waits for them. */
+/** Probes come soon, so that the test does not wait for them. */
 const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600, SEALDEX_CONCURRENCY: 1 };
 
 const gateOf = (installation: Installation, arn: string): Promise<Gate> =>
@@ -50,7 +50,7 @@ const busy = (workers: readonly WorkerChild[]): Promise<WorkerChild> =>
     return undefined;
   });
 
-/** Frozen for as long as the others need, so that KMS' refusal, which is old news by then, is still heard in its time. */
+/** Frozen as long as the others need, so that the outdated KMS error is still delivered before its timeout. */
 test('a process frozen while others shut and open the gate changes nothing with its old state', async () => {
   await using installation = await openInstallation(SOON);
   const { kms } = installation.services;
@@ -61,7 +61,7 @@ test('a process frozen while others shut and open the gate changes nothing with 
   );
   await agree(fleet, 'ready');
 
-  // One asks KMS and is frozen there: a refusal is on its way to it.
+  // One calls KMS and is frozen there: a denial is on its way to it.
   const decryptCalls = { key: arn, operation: 'Decrypt' } as const;
   const hang = kms.faults.set({ match: decryptCalls, fault: { kind: 'hang' }, times: 1 });
   const denial = kms.faults.set({ match: decryptCalls, fault: KMS_ERRORS.accessDenied, times: 1 });
@@ -81,7 +81,7 @@ test('a process frozen while others shut and open the gate changes nothing with 
   expect(denial.met).toBe(1);
 
   frozen.kill('SIGCONT');
-  // It has heard of its refusal, and could not park its job at a gate that is open.
+  // It has received the denial, and could not park its job at an open gate.
   expect(await installation.end(first)).toBe('done');
   expect(await gateOf(installation, arn)).toEqual(open);
   await agree(fleet, 'ready');
@@ -108,7 +108,7 @@ const writes = ({ services: { s3 } }: Installation): number =>
 const isParked = (installation: Installation, job: string): Promise<boolean> =>
   eventually(async () => (await installation.producer.status(job)).state === 'parked');
 
-/** A process with a data key at hand, stopped over a job whose content is on its way to it. */
+/** A process with a cached data key, stopped while its job's content is on its way. */
 async function freezeOne(installation: Installation, frozen: WorkerChild): Promise<{ first: string; hits: number }> {
   expect(await installation.end(await enqueue(installation, 'warm'))).toBe('done');
   const content = { match: { method: 'GET', prefix: 'intake/' }, fault: { kind: 'hang' }, times: 1 } as const;
@@ -159,7 +159,7 @@ test('a process frozen for a minute, while the gate is shut, opened and shut, us
   kms.disable(arn);
   const others = await Promise.all([1, 2].map(async () => workers.use(await startWorkerChild(installation.settings))));
 
-  // Its lock runs out: another takes its job, meets the disabled key and parks it.
+  // Its lock expires: another process takes its job, finds the disabled key and parks it.
   await becomes(installation, arn, 'shut');
   await isParked(installation, first);
   expect((await installation.queue.getJob(first))?.attemptsMade).toBe(0);
@@ -194,7 +194,7 @@ test('a process frozen for a minute, while the gate is shut, opened and shut, us
   await expectNoHarm(installation, [frozen, ...others], gateId(keyRef('acme', arn)));
 });
 
-/** Nothing is left over, nothing is dead or has spent an attempt, and what is stored is what was sent. */
+/** No job is left or dead or has spent an attempt, and the stored documents equal the sent ones. */
 async function expectNoHarm(installation: Installation, fleet: readonly WorkerChild[], gate: string): Promise<void> {
   await agree(fleet, 'ready');
   expect((await installation.operator.status()).index).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 0 });

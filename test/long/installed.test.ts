@@ -1,4 +1,4 @@
-// All packages packed and installed into empty projects, as users have them, under every Node that they are said to run under.
+// All packages packed and installed into empty projects, as users install them, under every supported Node.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -193,7 +193,7 @@ test('sealdex demo --json ends with exit code 0', async () => {
   expect(JSON.parse(stdout)).toMatchObject({ failed: 0, readBack: true });
 });
 
-/** A program that uses what the package exports, with an error that the compiler misses if its types are not found. */
+/** A program that uses the exports of the package, with an error that the compiler reports only if it finds the types. */
 const CONSUMER = `import {
   CODES, SETTINGS, SealdexError, createOperator, createProducer, createReader, startWorker,
   type Code, type IndexRequest, type Settings,
@@ -225,7 +225,7 @@ export const wrong: IndexRequest['tennant'] = undefined;
 export const others = [createOperator, createReader, startWorker];
 `;
 
-/** Waits for a text in what a process prints. */
+/** Waits for a text in the output of a process. */
 async function printed(stream: NodeJS.ReadableStream, text: string): Promise<void> {
   let output = '';
   const reading = new Promise<void>((resolve, reject) => {

@@ -1,4 +1,4 @@
-// An extractor whose reading is told by the file itself: the first word of it is what it does.
+// An extractor controlled by the file: its first word is the action.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import net from 'node:net';

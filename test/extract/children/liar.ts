@@ -1,4 +1,4 @@
-// An extractor that was taken over: frames that look like answers.
+// A compromised extractor: it sends forged response frames.
 import { writeSync } from 'node:fs';
 import { framePieces } from '../../../src/extract/framing.ts';
 
