@@ -63,7 +63,7 @@ export function bytesOnDisk(folder: string): number {
     .reduce((sum, size) => sum + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES, 0);
 }
 
-/** Paths, below the project, of what a compiler made during an installation. */
+/** Paths, below the project, of files compiled during an installation. */
 export function nativeBuilds(project: string): string[] {
   const { packages } = JSON.parse(readFileSync(join(project, 'node_modules/.package-lock.json'), 'utf8')) as {
     readonly packages: Readonly<Record<string, object>>;

@@ -1,6 +1,6 @@
-// An hour without Redis: nothing is lost, dead or poorer by an attempt, and no tenant's gate is touched.
-// All of ours goes by a clock that the test moves, and what runs out in Redis is aged as much. BullMQ's own timers (locks,
-// stalled jobs, reconnections) and the deadlines of single calls run in real time: for them it is an outage of seconds.
+// An hour without Redis: no job is lost or dead or has spent an attempt, and no tenant's gate changes. Sealdex uses a fake
+// clock, and expiring keys in Redis are aged as much. BullMQ's own timers (locks, stalled jobs, reconnections) and the
+// deadlines of single calls run in real time: for them it is an outage of seconds.
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import type { Gate } from '../../src/parking/gate-record.ts';
@@ -42,7 +42,10 @@ const unprobed = ({ epoch, record }: Gate): object => {
   return { ...rest, epoch: epoch - probes };
 };
 
-/** Jobs in work: two whose document S3 is storing, and two that wait for KMS. Answers what lets S3 and KMS answer. */
+/**
+ * Active jobs: two with their document on its way to S3, and two waiting for KMS. Returns a function that completes these
+ * calls.
+ */
 async function inWork(installation: Installation, sent: Sent, globexArn: string): Promise<() => void> {
   const { s3, kms } = installation.services;
   const storing = s3.faults.set({ match: { method: 'PUT', prefix: 'documents/acme/' }, fault: { kind: 'hang' } });
@@ -59,7 +62,7 @@ async function inWork(installation: Installation, sent: Sent, globexArn: string)
   };
 }
 
-/** The worker's faults by code, and how often each was met. */
+/** The worker's failures by code, with their counts. */
 async function faults(port: number): Promise<Map<string, number>> {
   const met = new Map<string, number>();
   for (const [line, count] of Object.entries(await metricsOf(port, 'sealdex_job_failures_total'))) {
@@ -69,7 +72,7 @@ async function faults(port: number): Promise<Map<string, number>> {
   return met;
 }
 
-/** Every minute runs what is due in it; the process lives all the time, and says that it is not ready. */
+/** Every minute runs its due tasks; the process lives all the time, and reports that it is not ready. */
 async function anHourPasses(clock: AheadClock, port: number): Promise<void> {
   for (let tenth = 1; tenth <= 10; tenth += 1) {
     for (let minute = 1; minute <= 6; minute += 1) {
@@ -81,7 +84,7 @@ async function anHourPasses(clock: AheadClock, port: number): Promise<void> {
   }
 }
 
-/** What the worker has delayed is due by its clock, and brought back here, since BullMQ goes by real time. */
+/** Jobs delayed by the worker's clock are promoted here when they are due, since BullMQ uses real time. */
 async function bringBack({ queue }: Installation, except: string): Promise<void> {
   const due = (await queue.getDelayed(0, 100)).filter(({ data }) => (data as { tenant: string }).tenant !== except);
   await Promise.allSettled(due.map((job) => job.promote()));
@@ -113,7 +116,7 @@ test('an hour without Redis loses no job and no attempt, and leaves open gates o
   await kept.redis.stop();
   await eventually(async () => (await page(port, '/readyz')) === 'not ready: REDIS_FAILED (gates shut: 1)');
   answer();
-  // A job that hangs would meet its own deadline when time is moved: these have stored, and asked Redis in vain.
+  // A hanging job would reach its own deadline when the clock advances: these have stored, and wait for Redis.
   await eventually(async () => ((await faults(port)).get('REDIS_FAILED') ?? 0) >= 2);
   await anHourPasses(clock, port);
   expect(kms.counts.count({ key: shutArn })).toBe(calls);

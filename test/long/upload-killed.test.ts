@@ -33,7 +33,7 @@ const MAKERS: Record<string, (text: string) => Buffer> = {
 
 const saying = (index: number): string => `This is what file ${index} says.`;
 
-/** Some seconds of reading, of which somebody can be killed in the middle. */
+/** Some seconds of reading, so that a process can be killed in the middle. */
 const LONG = ' And it goes on, word after word.'.repeat(150_000);
 
 const files = Array.from({ length: FILES }, (_, index) => {

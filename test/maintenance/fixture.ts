@@ -26,18 +26,18 @@ export interface MaintenanceFixture extends AsyncDisposable {
   readonly log: { level: string; facts: Record<string, unknown>; message: string }[];
   /** Marks Redis and bucket as first used so many days ago. */
   born(daysAgo: number): Promise<void>;
-  /** Content in intake, and the job that names it unless there shall be none. Answers its name. */
+  /** Content in intake, and the job that names it unless there is none. Returns its name. */
   content(options?: {
     job?: 'none' | 'other content' | 'without content' | 'unreadable';
     id?: string;
   }): Promise<string>;
-  /** What is in intake now, by name. */
+  /** Content now in intake, by name. */
   intake(): Promise<string[]>;
   document(revision: number, object?: string): Promise<string>;
   tombstone(revision: number, object?: string): Promise<string>;
   /** The keys of all documents and tombstones. */
   documents(): Promise<string[]>;
-  /** Moves the clock and runs the chore. */
+  /** Advances the clock and runs the task. */
   sweepAfter(days: number, chore: MaintenanceTask): Promise<void>;
   counted(name: 'sealdex_swept_objects_total' | 'sealdex_sweep_alarms_total'): Promise<number>;
 }

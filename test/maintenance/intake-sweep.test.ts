@@ -99,7 +99,7 @@ describe('a dead letter', () => {
 describe('a sweep deletes no content', () => {
   it('older than this Redis: its job may be lost', async () => {
     await fixture.content({ job: 'none' });
-    // Its mark was made later than the object, as far as the clocks can tell.
+    // Its mark was created later than the object, as far as the clocks show.
     await fixture.born(0);
     await fixture.sweepAfter(15, sweep);
     await fixture.sweepAfter(1, sweep);
@@ -158,7 +158,7 @@ describe('a sweep deletes no content', () => {
       store: {
         ...store,
         async get(...args) {
-          // The second look at the birth mark comes right before the taking.
+          // The second check of the Redis identity comes right before the deletion.
           if (++reads === 2) {
             const about = { v: 1, tenant, corpus: 'docs', revision: 1, object: 'a'.repeat(64) } as const;
             await fixture.queue.add(id, { ...about, kind: 'index', content: { intake } }, 1);

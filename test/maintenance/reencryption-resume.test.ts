@@ -1,4 +1,5 @@
-// No tenant's objects stay under a former KMS key because what moves them was lost; nobody is asked, and nobody else waits.
+// A tenant's objects do not stay under a former KMS key after the loss of its re-encryption jobs; an operator need not act,
+// and other tenants do not wait.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createOperator, startWorker, type Operator } from '../../src/app/app.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
@@ -20,7 +21,7 @@ afterEach(async () => {
   await fixture[Symbol.asyncDispose]();
 });
 
-/** The tenants that were looked at. */
+/** The checked tenants. */
 async function run(mend: (tenant: string) => boolean, signal = new AbortController().signal): Promise<string[]> {
   const seen: string[] = [];
   const deps: ResumeDeps = {
@@ -76,6 +77,6 @@ test('a worker continues a re-encryption missing in a Redis without data', async
   expect(await operator.reencryption('two')).toMatchObject({ state: 'not begun' });
   await redis.hset(deps.keys.chores, 'moves', '0');
   await using _worker = await startWorker({ ...services.settings, SEALDEX_PORT: 0 });
-  // All is looked through once, and once more when no process can still use the former key.
+  // All is read once, and once more when no process can still use the former key.
   await eventually(async () => ((await operator.reencryption('two')).passBegun ?? 0) > Date.now());
 });

@@ -1,4 +1,4 @@
-// Chores: when they are due, that one process of the fleet does each, and what ends them.
+// Maintenance tasks: when they are due, that one process of the fleet runs each, and how they are aborted.
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
@@ -154,7 +154,7 @@ describe('a failing maintenance task', () => {
   });
 });
 
-/** A long chore that is at work. */
+/** A long running task. */
 async function begun() {
   const { chore, state } = longChore();
   const upkeep = start(chore);

@@ -1,4 +1,4 @@
-// The tombstone sweep takes what is a tombstone and old, on condition that it still is.
+// The tombstone sweep deletes old tombstones, on condition that they are unchanged.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
 import { tombstoneSweep } from '../../src/maintenance/tombstones.ts';

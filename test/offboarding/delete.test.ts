@@ -1,5 +1,5 @@
-// A tenant is deleted: nothing names it afterwards but its file, whatever is going on and wherever the deletion is cut off;
-// and the tenant beside it keeps everything.
+// A tenant is deleted: afterwards only its file names it, regardless of parallel work and interruptions; another tenant
+// keeps everything.
 import { S3Client, CreateMultipartUploadCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startWorker, type RunningWorker } from '../../src/app/app.ts';
@@ -41,7 +41,7 @@ const runWorker = async (): Promise<void> => {
   worker = await startWorker(fixture.installation.settings, { host: '127.0.0.1' });
 };
 
-/** What must hold at the end, with heartbeats, which say within seconds that no key of it is in memory. */
+/** Conditions at the end, including heartbeats, which report within seconds that no key of it is in memory. */
 async function expectGone(): Promise<void> {
   const { installation, deps } = fixture;
   expect(await namesInStore(installation.store)).toEqual([`tenants/${LEAVER}.json`]);
@@ -50,7 +50,7 @@ async function expectGone(): Promise<void> {
     .toEqual([]);
 }
 
-/** Letters of both tenants: a document that must not exist does. */
+/** Dead letters of both tenants, since the document that must not exist does. */
 async function makeLetters(): Promise<void> {
   for (const tenant of [LEAVER, STAYER]) {
     const document = documentOf('document-0', 'Another text.');
@@ -102,7 +102,7 @@ test('a tenant with documents, originals, deletions, dead letters and thousands 
   await park(3000);
   const staying = await keysUnder(installation.store, `documents/${STAYER}/`);
 
-  // What is looked for afterwards can be found.
+  // Everything that the test searches for later can be found.
   const named = await namesInRedis(installation.redis, deps.config.queue);
   for (const fixture of [
     'index:j',
@@ -150,7 +150,7 @@ test('a deletion interrupted after any of its steps completes when run again', a
     };
     await expect(deleteTenant(deps, LEAVER, { onStep })).rejects.toBe(cut);
     expect((await installation.operator.tenant(LEAVER)).deleted).toBeDefined();
-    // As somebody who had not heard would.
+    // Like a process that has missed the change.
     await installation.store.put(`documents/${LEAVER}/docs/${'c'.repeat(64)}`, Buffer.from('late'), {});
   }
   expect(await deleteTenant(deps, LEAVER)).toMatchObject({ left: 0, removed: { documents: 1 } });
@@ -263,10 +263,10 @@ test('older versions, delete markers and unfinished uploads are removed from a b
   const { s3 } = installation.services;
   const { SEALDEX_BUCKET: bucket, SEALDEX_PLATFORM_KEY_ARN: arn } = installation.settings;
   const facts = { bucket: String(bucket), platformKeyArn: String(arn), queue: deps.config.queue };
-  // With what the printed policy allows, and no more.
+  // With only the permissions of the printed policy.
   s3.permissions.set(LOCAL_ROLE, JSON.stringify(rolePolicy('operator', facts)));
   const left = await deleteTenant(deps, LEAVER).finally(() => s3.permissions.set(LOCAL_ROLE, undefined));
-  // The tenant's file has older versions as well; they say what it says.
+  // The tenant's file has older versions as well, with the same content.
   expect(left).toMatchObject({
     left: 0,
     unseen: {},

@@ -1,4 +1,4 @@
-// An export: the official client alone opens it, it goes on where it was cut off, and writes over nothing that is not its own.
+// An export: the official client alone opens it, it continues after an interruption, and overwrites no foreign file.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {

@@ -15,7 +15,7 @@ export const STAYER = 'leaver2';
 /** The name itself, not as a part of another. */
 const NAMED = /(?<![a-zA-Z0-9_=-])leaver(?![a-zA-Z0-9_=-])/;
 
-/** Time stands as it is, and waits cost nothing. */
+/** The system clock, with timers that fire at once. */
 const hurried: Clock = {
   ...systemClock,
   after(_ms, fn) {

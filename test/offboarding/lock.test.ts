@@ -16,7 +16,7 @@ beforeEach(() => {
 });
 afterEach(() => opened.dispose());
 
-/** Runs in a process whose files can be made, but not written. */
+/** Runs in a process that can create files, but not write to them. */
 function onFullDisk(module: 'lock' | 'folder', call: string): void {
   const url = new URL(`../../src/offboarding/${module}.ts`, import.meta.url).href;
   const code = `const { claim, lockFolder } = await import('${url}'); await ${call};`;

@@ -19,7 +19,7 @@ interface Lost {
   restore(): Promise<void>;
 }
 
-/** Jobs whose content is taken away before a worker comes: dead letters `CONTENT_MISSING`. */
+/** Jobs with their content removed before a worker starts: dead letters `CONTENT_MISSING`. */
 async function lost(...documents: string[]): Promise<Lost[]> {
   const jobs: Lost[] = [];
   for (const id of documents) {

@@ -1,4 +1,4 @@
-// The table that says who ends each reason for parking, and by which call.
+// The table with the responsible party and the commands for each parking code.
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { buildProgram } from '../../src/cli/cli.ts';

@@ -1,4 +1,4 @@
-// What an operator is told of gates, and what its word does to them, with real workers, Redis, S3 and KMS.
+// Gates as an operator sees and changes them, with real workers, Redis, S3 and KMS.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
@@ -14,7 +14,7 @@ import { documentOf } from '../support/documents.ts';
 import { codeOf, refusalOf } from '../producer/fixture.ts';
 import { eventually } from '../support/eventually.ts';
 
-/** Nobody but the test probes. */
+/** Only the test probes. */
 const LATE: Settings = { SEALDEX_PROBE_MIN_MS: 600_000, SEALDEX_PROBE_MAX_MS: 3_600_000 };
 
 let installation: Installation;
@@ -60,7 +60,7 @@ const cryptoCalls = (key: string): number =>
   installation.services.kms.counts.count({ operation: 'GenerateDataKey', key }) +
   installation.services.kms.counts.count({ operation: 'Decrypt', key });
 
-/** A tenant whose KMS key is disabled, with so many parked jobs. */
+/** A tenant with a disabled KMS key and the given number of parked jobs. */
 async function parkedTenant(tenant: string, count = 2): Promise<{ key: string; jobs: string[] }> {
   const key = await installation.tenant(tenant);
   installation.services.kms.disable(key);
@@ -152,7 +152,7 @@ describe('probe', () => {
     // Unless a worker has made the second one in between.
     await installation.operator.probe('mended', key);
     for (const job of jobs) expect(await installation.end(job)).toBe('done');
-    // The last job may be done before its releaser has looked that it was the last.
+    // The last job may be done before the release has checked that it was the last.
     expect(await eventually(async () => (await gateOf('mended')) === undefined)).toBe(true);
   });
 

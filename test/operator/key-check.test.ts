@@ -1,4 +1,4 @@
-// Every row of the table of onboarding, against the local KMS: what refuses a key, what only warns, and what says nothing about it.
+// Every row of the onboarding table, against the local KMS: errors, warnings, and errors unrelated to the key.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createOperator, type KeyCheck, type Operator } from '../../src/app/app.ts';
 import { KMS_ERRORS, type KeyOptions, type KeyState, S3_ERRORS } from '@sealdex/local-aws';
@@ -47,14 +47,14 @@ const stepOf = ({ steps }: KeyCheck, name: string) => steps.find(({ step }) => s
 const badOf = ({ steps }: KeyCheck): string[] =>
   steps.filter(({ status }) => status !== 'ok').map(({ step, status }) => `${status} ${step}`);
 
-/** As somebody would who edits it by hand. */
+/** As by an operator with an editor. */
 async function putFile(tenant: string, file: object | string): Promise<void> {
   const address = `${services.s3.endpoint}/${String(services.settings.SEALDEX_BUCKET)}/tenants/${tenant}.json`;
   const body = typeof file === 'string' ? file : JSON.stringify(file);
   expect((await fetch(address, { method: 'PUT', body })).ok).toBe(true);
 }
 
-/** The steps after the ones that KMS is not asked for. */
+/** The steps after those without a KMS call. */
 const AFTER_KMS = ['plan', 'other owners'];
 
 test('a valid key can be attached, and every step passes', async () => {
@@ -441,7 +441,7 @@ describe('the tenant files', () => {
     await expect(check(arn)).rejects.toMatchObject({ code: 'STORE_FAILED' });
   });
 
-  // Last: it leaves a file that nobody can read.
+  // Last: it leaves an unreadable file.
   test('leave the tenant of the key open if one is unreadable', async () => {
     await putFile('broken', '{');
     const arn = services.kms.createKey();

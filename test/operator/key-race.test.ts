@@ -1,5 +1,4 @@
-// A KMS key that is blocked and attached at once, and a check that outlives its lease: nobody
-// ends up on a key that is blocked.
+// A KMS key blocked during its attachment, and a check that outlives its lease: no tenant ends with a blocked key.
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createOperator, type Operator } from '../../src/app/app.ts';

@@ -1,4 +1,4 @@
-// What an operator is told of queues, processes, jobs and tenants, and what it may not do.
+// Queues, processes, jobs and tenants as an operator reads them, and rejected calls.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createOperator } from '../../src/app/app.ts';
 import type { Plan } from '../../src/runtime/names.ts';

@@ -1,4 +1,4 @@
-// A change of a tenant's KMS key whose process died behind the file: who says it again tells the processes that never heard of it.
+// A change of a tenant's KMS key interrupted after the file: its repetition informs the other processes.
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createOperator, type Operator } from '../../src/app/app.ts';
 import { putTenantFile } from '../../src/tenants/file.ts';

@@ -18,7 +18,7 @@ afterEach(async () => {
   await fixture[Symbol.asyncDispose]();
 });
 
-/** Lets releases go that still wait. */
+/** Resolves the releases that still wait. */
 const endings: (() => void)[] = [];
 
 /** A release that waits for the test between its batches. */

@@ -1,5 +1,5 @@
-// Processes of a fleet as far as gates go: each with its own view of them and its own probe, on one Redis and one KMS in memory.
-// Time stands still until a test moves it; no loop turns by itself.
+// The gates of several processes: each has its own view and its own probe, on one Redis and one KMS in memory. The clock
+// does not advance and no loop runs until a test triggers it.
 import { randomBytes } from 'node:crypto';
 import { gateId, keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { loadConfig, type Config } from '../../src/runtime/config.ts';
@@ -26,7 +26,7 @@ export interface Process {
   write(seenEpoch: number, record: GateRecord): Promise<boolean>;
   /** No message of the others reaches it from now on. */
   unsubscribe(): Promise<void>;
-  /** Learns of all gates, then tries what is due. */
+  /** Reads all gates, then runs due probes. */
   tick(): Promise<void>;
 }
 
@@ -42,15 +42,15 @@ export interface ParkingFixture extends AsyncDisposable {
   readonly clock: FakeClock;
   readonly kms: MemoryKms;
   readonly platformKeyArn: string;
-  /** What the tenants' files say. */
+  /** The content of the tenants' files. */
   readonly owners: Map<string, GateOwner>;
-  /** What was logged by all. */
+  /** The log lines of all processes. */
   readonly lines: { readonly level: string; readonly facts: object; readonly message: string }[];
   process(options?: ProcessOptions): Promise<Process>;
   /** A tenant with a KMS key of its own. */
   tenant(name: string): string;
   record(tenant: string, keyArn: string, change?: Partial<GateRecord>): GateRecord;
-  /** The gate as it stands in Redis. */
+  /** The gate in Redis. */
   gate(tenant: string, keyArn: string): Promise<Gate>;
   /** Moves the wall clock, and no timer. */
   later(ms: number): void;

@@ -1,4 +1,5 @@
-// Gates as processes see them: changed only by who knows how they are, told at once, healed by a look, never by old news.
+// Gates as processes see them: changed only with the current epoch, published at once, recovered by polling, never by
+// outdated messages.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
@@ -103,7 +104,7 @@ test('a message received during a poll is not overwritten by that poll', async (
         },
       }),
   });
-  // The first change has happened when the look begins, and is told while it goes on, as is the second.
+  // The first change happens before the poll and is published during it, as is the second.
   await fixture.redis.hset(fixture.keys.gates, 'late', `1 ${JSON.stringify(fixture.record('late', keyArn))}`);
   await fixture.redis.incr(fixture.keys.gateEpoch);
   meanwhile = async () => {
@@ -157,7 +158,7 @@ test('a process forgets all gates when Redis has lost them', async () => {
   expect(stateIn(here, 'globex')).toBe('shut');
 });
 
-/** A gate that nobody of ours wrote: Redis' own epoch has never come so far. */
+/** A foreign gate: Redis' own epoch has never been so high. */
 const forged = (epoch: number | string): string =>
   `${epoch} ${JSON.stringify(fixture.record('acme', keyArn, { state: 'open' }))}`;
 
@@ -314,6 +315,6 @@ test('gates can be stopped twice, also at once, and leave no timer', async () =>
   expect(fixture.clock.pending).toBeGreaterThan(before);
   await Promise.all([gates.stop(), gates.stop()]);
   await gates.stop();
-  // What is left is the process' probe.
+  // The remaining timer belongs to the process' probe.
   expect(fixture.clock.pending).toBe(before + 1);
 });

@@ -1,4 +1,4 @@
-// What a failed KMS call means: a shut gate, the platform's own fault, or nothing yet.
+// Effects of a failed KMS call: a shut gate, a platform error, or none yet.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { withAuditContext, createAuditLog, type AuditOrigin } from '../../src/runtime/audit-log.ts';
@@ -49,7 +49,7 @@ afterEach(() => fixture[Symbol.asyncDispose]());
 
 const fault = (code: Code, reason = 'ByTest'): SealdexError => new SealdexError(code, undefined, { reason });
 
-/** A call that fails at once; answers the code that its users get. */
+/** A call that fails at once; returns the code for its users. */
 const fails = async (code: Code, of = call, by = monitor): Promise<Code> =>
   (await by.begin(of).failed(fault(code))).code;
 
@@ -196,7 +196,7 @@ test('an outage shuts no gate for the platform key', async () => {
   expect(suspects).toEqual(['KMS_FAILED']);
 });
 
-/** So many tenants are denied, one after the other; answers what their jobs get. */
+/** The given number of tenants is denied, one after the other; returns the codes for their jobs. */
 async function denied(count: number, everyMs = 1000): Promise<Code[]> {
   const codes: Code[] = [];
   for (let at = 0; at < count; at += 1) {

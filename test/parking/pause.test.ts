@@ -1,4 +1,4 @@
-// The pause of a process: proven before it begins, told once each way, and over by itself.
+// The pause of a process: confirmed before it begins, logged once at each end, and ended automatically.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createPause, isPausing, PAUSING, type Pause, type PausingCode } from '../../src/parking/pause.ts';
 import { CODES, isCode } from '../../src/runtime/errors.ts';
@@ -8,7 +8,7 @@ import { eventually } from '../support/eventually.ts';
 let clock: FakeClock;
 let pause: Pause;
 let broken: Set<PausingCode>;
-/** Proofs that were asked for, and what was told, in order. */
+/** Requested confirmations and reported events, in order. */
 let proofs: PausingCode[];
 let events: string[];
 /** Proofs wait for this. */

@@ -1,4 +1,4 @@
-// Probing a shut gate: one try per interval for the fleet, two good ones open it, and each kind of fault leaves it as it should.
+// Probing a shut gate: one probe per interval for the fleet, two successful ones open it, and the effect of each error.
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { KMS_FAULTS, type MemoryKmsMatch } from '../support/memory-kms.ts';
@@ -48,7 +48,7 @@ test('a shut gate is probed once per interval, regardless of process count', asy
   for (const process of fleet) await process.tick();
   expect(tries()).toBe(0);
   let last = fixture.clock.now();
-  // A fourth interval meets its bound: by its jitter it may be shorter than the third.
+  // A fourth interval reaches its limit: by its jitter it may be shorter than the third.
   for (let round = 1; round <= 3; round += 1) {
     const { nextProbe, probes } = await due(...fleet);
     await Promise.all(fleet.flatMap((process) => [process.tick(), process.probe.tick()]));

@@ -1,4 +1,4 @@
-// The gate state machine: every event in every state, what the next record holds, and the diagram of the documentation.
+// The gate state machine: every event in every state, the fields of the next record, and the diagram of the documentation.
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { keyRef } from '../../src/runtime/key-ref.ts';

@@ -1,4 +1,4 @@
-// The key policy that we print, on a key of the local KMS: it lets us do what we do for this tenant, and nothing else.
+// The printed key policy, on a key of the local KMS: it allows exactly the calls for this tenant.
 import {
   DecryptCommand,
   DescribeKeyCommand,

@@ -1,4 +1,4 @@
-// What producers answer, where their settings come from, and how they end.
+// Results of producers, their settings, and how they are closed.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';

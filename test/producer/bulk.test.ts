@@ -1,4 +1,4 @@
-// Many requests in one call: order, errors in place, who wins, and bounds of memory, concurrency and time.
+// Many requests in one call: order, errors at their positions, revisions, and limits of memory, concurrency and time.
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
@@ -41,7 +41,7 @@ const request = (id: string, more: Partial<IndexRequest> = {}): IndexRequest => 
   ...more,
 });
 
-/** One whose content is refused while its KMS key is unusable. */
+/** A tenant with its content rejected while its KMS key is unusable. */
 async function refusingTenant(tenant: string): Promise<string> {
   const arn = await scene.tenant(tenant);
   await scene.operator.putTenant(tenant, { whenKeyShut: 'refuse' });

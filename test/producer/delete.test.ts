@@ -1,4 +1,4 @@
-// enqueueDelete: what is asked, what is refused, and that one idempotency key is one job.
+// enqueueDelete: valid and invalid requests, and one job per idempotency key.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { objectName } from '../../src/runtime/names.ts';
 import type { DeleteRequest, Producer } from '../../src/producer/producer.ts';

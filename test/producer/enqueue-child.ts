@@ -1,4 +1,4 @@
-// A producer in a process of its own, so that a test can kill it in the middle: enqueues what argv says, prints the answer.
+// A producer in a child process that a test can kill: enqueues the requests in argv, prints the results.
 import { createProducer, type Settings } from '../../src/app/app.ts';
 import type { IndexRequest } from '../../src/producer/producer.ts';
 import '../support/raised-deadlines.ts';

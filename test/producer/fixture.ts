@@ -1,4 +1,4 @@
-// Where the tests of producer, reader and operator play: services of their own, tenants, and looks behind the curtain.
+// The scene of producer, reader and operator tests: separate services, tenants, and access to Redis and S3.
 import { Redis } from 'ioredis';
 import { createOperator, createProducer, createReader, startWorker, type Settings } from '../../src/app/app.ts';
 import { loadConfig, type Config } from '../../src/runtime/config.ts';
@@ -18,14 +18,14 @@ export interface Scene extends AsyncDisposable {
   readonly redis: Redis;
   readonly store: Store;
   readonly operator: Operator;
-  /** Makes a tenant with a KMS key of its own and answers the key's ARN. */
+  /** Creates a tenant with its own KMS key and returns the key's ARN. */
   tenant(name: string): Promise<string>;
   producer(settings?: Settings): Promise<Producer>;
   reader(settings?: Settings): Promise<Reader>;
   /** Runs a worker until the returned function is called, or the scene ends. */
   work(): Promise<() => Promise<void>>;
   keysOf(prefix: string): Promise<string[]>;
-  /** Jobs that BullMQ knows, by their hash. */
+  /** Jobs in BullMQ, by their hash. */
   jobs(): Promise<string[]>;
 }
 

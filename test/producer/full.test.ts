@@ -1,4 +1,4 @@
-// A producer refuses what there is no room for, with a time to come back, and what it refuses takes no room.
+// A producer rejects requests beyond a limit, with a retry time, and rejected requests use no memory.
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startRedis } from '@sealdex/local-aws';
@@ -82,7 +82,7 @@ it('a request that fails before its job is queued takes no slot', async () => {
   expect(new Set(words(await producer.enqueueIndexBulk(requests('locked', 30))))).toEqual(new Set(['KEY_DISABLED']));
   expect(await backlogOf('locked')).toBeNull();
   await scene.operator.putTenant('locked', { whenKeyShut: 'park' });
-  // As soon as the producer has heard of the change.
+  // As soon as the producer has received the change.
   const again = await eventually(() =>
     producer.enqueueIndex(request('locked', 'one', { idempotencyKey: 'locked' })).catch(() => undefined),
   );

@@ -1,4 +1,4 @@
-// What a producer does while a tenant's KMS key is unusable: content waits under the platform key, or is refused.
+// A producer while a tenant's KMS key is unusable: content waits under the platform key, or is rejected.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KMS_ERRORS, type KmsServer } from '@sealdex/local-aws';
 import type { EnqueueResult, Producer } from '../../src/producer/producer.ts';
@@ -137,7 +137,7 @@ describe('a key that fails after the gate was read', () => {
     const [producer, other] = [await scene.producer(), await scene.producer()];
     expect(await waitsUnder(tenant, await producer.enqueueIndex(request(tenant)))).toEqual([arn, 'documents']);
     kms.disable(arn);
-    // The other one has to ask, and shuts the gate for both.
+    // The other producer has to call KMS, and shuts the gate for both.
     expect(await waitsUnder(tenant, await other.enqueueIndex(request(tenant)))).toEqual([platformArn, 'intake']);
     await eventually(
       async () => (await waitsUnder(tenant, await producer.enqueueIndex(request(tenant))))[0] === platformArn,

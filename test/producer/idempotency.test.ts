@@ -1,4 +1,4 @@
-// One idempotency key is one job: asked again, at once from everywhere, after its end, and after producers died half-way.
+// One idempotency key is one job: repeated, in parallel, after its end, and after the death of producers.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,4 @@
-// Redis loses job and marker while a producer is about to confirm them: nobody is told that the document was accepted.
+// Redis loses job and marker before a producer confirms them: no result reports the document as accepted.
 import { expect, it } from 'vitest';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { systemClock } from '../../src/runtime/clock.ts';

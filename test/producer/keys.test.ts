@@ -1,4 +1,4 @@
-// What a producer answers when a tenant, its KMS key, our own key or a clock is not as it must be: one code each.
+// Errors of a producer by cause: a tenant, its KMS key, the platform key or a clock, with one code each.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KMS_ERRORS, type KmsErrorFault, type KmsServer } from '@sealdex/local-aws';
 import type { Code } from '../../src/runtime/errors.ts';

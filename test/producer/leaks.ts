@@ -1,9 +1,12 @@
-// Looks for a word in everything that Redis and S3 hold: names, all types of values, metadata and bodies, as it is and
-// in the usual encodings. Knows nothing of what should be there.
+// Searches for a word in all data of Redis and S3: names, all types of values, metadata and bodies, as plain text and in the
+// usual encodings.
 import type { Redis } from 'ioredis';
 import type { Store } from '../../src/store/store.ts';
 
-/** Where the words were found, as `redis <key>` or `s3 <key>`; and how much was looked at, so that nothing is not all. */
+/**
+ * Locations of the words, as `redis <key>` or `s3 <key>`, and the number of searched objects, so that an empty search does
+ * not pass.
+ */
 export interface Leaks {
   readonly found: string[];
   readonly redisKeys: number;
@@ -43,7 +46,7 @@ export async function findLeaks(redis: Redis, store: Store, words: readonly stri
   return { found: [...new Set(found)], redisKeys: keys.length, objects, types: [...types].sort() };
 }
 
-/** Other tests use the same Redis: what a key holds may be of another type by the time it is asked for. */
+/** Other tests use the same Redis: a key may have another type when it is read. */
 async function asItIs(redis: Redis, key: Buffer, tries = 5): Promise<{ type: string; value: unknown }> {
   const type = await redis.type(key);
   try {
@@ -73,7 +76,7 @@ function flat(value: unknown): Buffer[] {
   return typeof value === 'object' && value !== null ? Object.entries(value).flatMap(flat) : [];
 }
 
-/** A word as bytes: UTF-8, UTF-16, hex, and the part of its base64 that does not hang on what stands before it. */
+/** A word as bytes: UTF-8, UTF-16, hex, and the part of its base64 independent of the text before it. */
 function needlesOf(word: string): Buffer[] {
   const utf8 = Buffer.from(word);
   const base64 = [0, 1, 2].map((shift) => {
@@ -85,7 +88,10 @@ function needlesOf(word: string): Buffer[] {
   return [utf8, Buffer.from(word, 'utf16le'), Buffer.from(utf8.toString('hex')), ...base64];
 }
 
-/** In the bytes, or in what a run of base64 in them decodes to; of one without end, in pieces: other tests leave megabytes. */
+/**
+ * In the bytes, or in the decoded form of base64 in them; long runs are decoded in pieces, since other tests leave
+ * megabytes.
+ */
 function holds(bytes: Buffer, needles: readonly Buffer[]): boolean {
   if (needles.some((needle) => bytes.includes(needle))) return true;
   const runs = bytes.toString('latin1').match(/[A-Za-z0-9+/_-]{16,65536}/g) ?? [];

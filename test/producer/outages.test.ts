@@ -29,7 +29,7 @@ async function soon(what: string, work: () => Promise<unknown>): Promise<Sealdex
   return error;
 }
 
-/** Takes connections and never answers. */
+/** Accepts connections and never responds. */
 class Silence {
   readonly #sockets = new Set<Socket>();
   readonly #server: Server = createServer((socket) => {

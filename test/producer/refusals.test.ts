@@ -52,7 +52,7 @@ const core = (part: object): object => ({
   document: { type: 'core', id: 'doc', document_parts: [part] },
 });
 
-/** What is asked, and the field that the refusal names. */
+/** The request, and the field in the error. */
 const FAULTS: readonly (readonly [what: string, request: unknown, field: string])[] = [
   ['no request', undefined, 'request'],
   ['a null request', null, 'request'],

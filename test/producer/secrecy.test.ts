@@ -15,7 +15,7 @@ let redis: RedisServer;
 let scene: Scene;
 
 beforeAll(async () => {
-  // A Redis of its own: what other tests plant is not ours to find.
+  // A separate Redis: planted words of other tests must not be found.
   redis = await startRedis();
   scene = await openScene({ REDIS_URL: redis.url });
   await scene.tenant('acme');

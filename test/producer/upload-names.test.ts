@@ -42,7 +42,7 @@ test.for([
   ['half a character', 'report\uD800.txt'],
 ] as const)('a name with %s is rejected, and nothing is queued', async ([, name]) => {
   await expect(upload(name)).rejects.toMatchObject({ code: 'DOCUMENT_INVALID', field: 'filename' });
-  // What the jobs before have left goes a moment after they are done.
+  // Content of earlier jobs is deleted a moment after they are done.
   await eventually(async () => (await scene.keysOf('intake/')).length === 0);
   expect(await scene.operator.status()).toMatchObject({ upload: { waiting: 0, active: 0, delayed: 0, dead: 0 } });
 });

@@ -1,4 +1,4 @@
-// A file on its way through the producer: streamed or held, checked while it is read, and nothing left of what was refused.
+// A file on its way through the producer: streamed or in memory, checked while it is read, and removed if rejected.
 import { randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -61,7 +61,7 @@ function counting(bytes: number, chunkBytes = 16_384): { body: Readable; taken: 
 const uploads = async (): Promise<string[]> =>
   (await scene.redis.keys(`sealdex:{${scene.config.queue}}:upload:j*`)).filter((key) => /:j[0-9a-f]{32}$/.test(key));
 
-/** The object that a job names, with what it says when it is opened as its worker opens it. */
+/** The object of a job, with its content as its worker opens it. */
 async function opened({ jobId, revision }: EnqueueResult, documentId: string, tenant = 'acme') {
   const keys = await scene.keysOf(`intake/${tenant}/${jobId}/`);
   expect(keys).toHaveLength(1);

@@ -15,7 +15,7 @@ test('a stalled job waits after each stall, then runs', async () => {
       runs += 1;
       return { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false, afterMs: 600_000 };
     },
-    // So long that it comes back when the test says so.
+    // Long enough that only the test ends it.
     { afterStall: () => 0.999, metrics: fixture.metrics },
   );
   const comesBack = async (): Promise<void> => (await fixture.bull.getJob(id))?.promote();

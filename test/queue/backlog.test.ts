@@ -1,4 +1,4 @@
-// What a tenant has in the queue is counted once, leaves the count once, and has a bound that only its owner meets.
+// A tenant's jobs are added to its backlog once, removed once, and limited for that tenant only.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';

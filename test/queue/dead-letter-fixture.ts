@@ -1,4 +1,4 @@
-// Dead letters to test with: made by a worker of ours, or laid into the failed set past it, with a time of the test's own.
+// Dead letters for tests: created by a worker, or put into the failed set directly, with a given time.
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import type { Code } from '../../src/runtime/errors.ts';
 import { newJobId, type IndexJobData } from '../../src/jobs/jobs.ts';
@@ -17,7 +17,7 @@ export interface Death {
   readonly data?: Partial<IndexJobData>;
 }
 
-/** Makes dead letters one after the other, as the worker makes them; answers their ids. */
+/** Creates dead letters one after the other, as the worker does; returns their ids. */
 export async function bury(fixture: Fixture, deaths: readonly Death[]): Promise<string[]> {
   const codes = new Map<string, Code>();
   const ids: string[] = [];
@@ -40,12 +40,12 @@ export interface Laid {
   readonly jobId?: string;
   readonly tenant?: string;
   readonly since: number;
-  /** What BullMQ would say of it. */
+  /** The reason that BullMQ would write. */
   readonly reason?: string;
   readonly data?: string;
 }
 
-/** Lays letters into the failed set as BullMQ does it, and not into the index. */
+/** Puts dead letters into the failed set as BullMQ does, and not into the index. */
 export async function lay(fixture: Pick<Fixture, 'redis' | 'bull'>, letters: readonly Laid[]): Promise<string[]> {
   const pipeline = fixture.redis.pipeline();
   const ids = letters.map(({ jobId = newJobId(), tenant = 'acme', since, reason, data }) => {
@@ -66,7 +66,7 @@ export async function lay(fixture: Pick<Fixture, 'redis' | 'bull'>, letters: rea
   return ids;
 }
 
-/** The index as it stands in Redis: ids by the name of their list. */
+/** The index in Redis: ids by the name of their list. */
 export async function indexOf({ redis, keys }: Fixture): Promise<Record<string, string[]>> {
   const names = await redis.smembers(keys.letterLists);
   const lists = await Promise.all(

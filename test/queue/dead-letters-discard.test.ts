@@ -1,4 +1,4 @@
-// Discarding: what leaves with a letter and what stays, beside replays at the same time, and for letters that are too old.
+// Discarding: the removed and the remaining data, parallel replays, and expired dead letters.
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
@@ -81,7 +81,7 @@ test('no content is deleted for a job without an id or a valid tenant', async ()
 
 test('a dead letter replayed or failed again since it was read is not discarded', async () => {
   await using fixture = await openFixture();
-  // The first batch is of 50; while its content is removed, two letters of the second one change.
+  // The first batch is of 50; while its content is removed, two dead letters of the second one change.
   const ids = await lay(
     fixture,
     Array.from({ length: 52 }, (_, at) => ({

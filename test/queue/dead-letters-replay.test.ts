@@ -1,4 +1,4 @@
-// Replay: every letter once, at its pace, with nothing lost whoever is in the way, and what is told of the ends.
+// Replay: every dead letter once, at its rate, without loss after an interruption, and the reported outcomes.
 import { expect, test } from 'vitest';
 import type { Clock } from '../../src/runtime/clock.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
@@ -51,7 +51,7 @@ const lettersOf = (
 
 const many = (count: number): { since: number }[] => Array.from({ length: count }, (_, at) => ({ since: 1000 + at }));
 
-/** Letters that are in the index too. */
+/** Dead letters in the failed set and in the index. */
 async function laid(fixture: Fixture, count: number): Promise<string[]> {
   const ids = await lay(fixture, many(count));
   await chores(fixture).repairLetters(never);

@@ -1,4 +1,4 @@
-// Dead letters: the index beside the failed set, what is told of them, pages, and the sweep that makes the index true.
+// Dead letters: the index beside the failed set, the listed facts, pages, and the sweep that repairs the index.
 import { UnrecoverableError, Worker } from 'bullmq';
 import { expect, test } from 'vitest';
 import { newJobId } from '../../src/jobs/jobs.ts';
@@ -70,7 +70,7 @@ test('a job without attempts left becomes a dead letter, and the metric counts b
 test('a job that stalled too often becomes a dead letter without another run, and is counted', async () => {
   await using fixture = await openFixture();
   const id = await fixture.add();
-  // What BullMQ writes when it gives a stalled job up; it leaves the rest to who takes the job next.
+  // BullMQ's text when it fails a stalled job; the worker that takes the job does the rest.
   await fixture.redis.hset(fixture.bull.toKey(id), 'defa', 'job stalled more than allowable limit');
   const { metrics } = fixture;
   let runs = 0;
@@ -149,7 +149,7 @@ test('pages neither skip nor repeat a dead letter, though hundreds failed in one
 test('a worker killed between entry and move leaves no dead letter, and the next worker finishes its job', async () => {
   await using fixture = await openFixture();
   const id = await fixture.add();
-  // What the dying worker has written is the entry alone.
+  // The dying worker has written only the entry.
   await fixture.redis.zadd(fixture.keys.letters('acme', 'CONTENT_MISSING'), 1000, id);
   await fixture.redis.sadd(fixture.keys.letterLists, 'acme:CONTENT_MISSING');
   expect(await listed(fixture, { tenant: 'acme' })).toEqual([]);

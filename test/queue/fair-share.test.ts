@@ -1,4 +1,4 @@
-// Tenants take turns however long one's backlog is, and virtual time has no end that anybody meets.
+// Tenants take turns regardless of the length of a backlog, and virtual time has no end.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { JOBS_PER_TURN, LAST_PRIORITY } from '../../src/queue/fair-share/fair-share.ts';
@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => fixture[Symbol.asyncDispose]());
 
-/** Stamps and adds so many jobs of a tenant; answers their ids in order. */
+/** Reserves and adds the given number of jobs of a tenant; returns their ids in order. */
 async function addJobs(tenant: string, count: number): Promise<string[]> {
   const ids: string[] = [];
   for (let n = 0; n < count; n++) ids.push(await fixture.add({ tenant }));
@@ -186,7 +186,7 @@ describe('the rebase', () => {
     await addJobs('many', 30);
     const before = idsOf(await waiting());
     expect(await rebase(fixture.redis, fixture.keys, 11)).toBe(true);
-    // The process is gone. Time goes on: what was moved is taken, and more than that.
+    // The process has died. Time advances: the moved jobs are taken, and more than those.
     for (let n = 0; n < 15; n++) await take();
     expect(await priorityOf('newcomer')).toBe(1 + Math.floor(14 / JOBS_PER_TURN));
     expect(await sweepOutliers(fixture.redis, fixture.keys)).toBe(0);

@@ -26,15 +26,15 @@ export interface Fixture extends AsyncDisposable {
   readonly keys: QueueKeys;
   readonly metrics: Metrics;
   readonly redis: Redis;
-  /** BullMQ itself, as somebody would use it who enqueues past the producer. */
+  /** BullMQ itself, for jobs added without the producer. */
   readonly bull: Queue;
   readonly queue: JobQueue;
   readonly log: LogLine[];
-  /** A worker whose jobs the handler gets; stopped with the fixture. */
+  /** A worker whose jobs are run by the handler; stopped with the fixture. */
   worker(handle: Handle, deps?: Partial<WorkerDeps>): Promise<QueueWorker>;
   /** Workers of both queues as one; stopped with the fixture. */
   both(handles: WorkersDeps['handles']): Promise<QueueWorker>;
-  /** Adds a job as the producer does; answers its id. */
+  /** Adds a job as the producer does; returns its id. */
   add(data?: Partial<IndexJobData>): Promise<string>;
 }
 

@@ -1,4 +1,4 @@
-// Rubbish in Redis, written by hand: what walks over many jobs passes it over and does its work on the others.
+// Invalid data in Redis, written by hand: scripts over many jobs skip it and process the others.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
@@ -31,7 +31,7 @@ afterEach(() => fixture[Symbol.asyncDispose]());
 const entryOf = (id: string): string => fixture.bull.toKey(id);
 const priorityOf = async (id: string): Promise<number> => Number(await fixture.redis.hget(entryOf(id), 'priority'));
 
-/** Ids whose entries are no hash, and hashes with a priority that is no number. */
+/** Ids with an entry other than a hash, and hashes with an invalid priority. */
 async function invalidEntries(): Promise<{ stringEntry: string; hashEntry: string }> {
   const [stringEntry, hashEntry] = [newJobId(), newJobId()];
   await fixture.redis.set(entryOf(stringEntry), 'garbage');

@@ -1,4 +1,4 @@
-// The list of jobs: each in its state, whatever its queue, and past what is no job.
+// The list of jobs: each in its state, from both queues, without invalid entries.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';

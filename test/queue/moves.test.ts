@@ -1,4 +1,4 @@
-// What each outcome does to a job in the queue: where it goes, when it comes back, what it spends, what is said of it.
+// The effect of each outcome on a job in the queue: its place, its delay, its attempts, its status.
 import { expect, test } from 'vitest';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import type { Code } from '../../src/runtime/errors.ts';
@@ -22,7 +22,7 @@ const back = (outcome: Outcome & { code: Code }, attempts: number, ...delay: [nu
 
 const HOUR = 3_600_000;
 
-/** An hour ahead of BullMQ's, so that no job comes back while the test looks at it. */
+/** An hour ahead of BullMQ's, so that no job returns during the check. */
 const ahead: Clock = { ...systemClock, now: () => systemClock.now() + HOUR };
 const SHUT = 'acme:0';
 
@@ -70,13 +70,13 @@ test.for(Object.entries(CASES))('%s', async ([, [outcome, expected]]) => {
   const parking = { isOpen: () => false, refresh: async () => {} };
   const worker = await fixture.worker(async () => outcome, { parking, clock: ahead });
   const { delay, ...place } = await eventually(() => placeOf(fixture, id));
-  // A parked job says so after it was moved.
+  // A parked job has its status note only after the move.
   await eventually(() => worker.active() === 0);
   const { state, attempts = 0, status } = expected;
   const reason = state === 'failed' ? `${status.code} ${id}` : undefined;
   expect(place).toEqual({ state, attempts, reason, stack: '' });
   const [low, high] = expected.delay?.map((ms) => ms + HOUR) ?? [0, 0];
-  // BullMQ looks at the time once more.
+  // BullMQ reads the clock again.
   expect(delay).toBeGreaterThanOrEqual(Math.max(0, low! - 100));
   expect(delay).toBeLessThanOrEqual(high!);
   const { since, ...rest } = await fixture.queue.status(id);

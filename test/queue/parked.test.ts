@@ -105,7 +105,7 @@ test.for(Object.entries(KILLS))('a job is not lost if its process is killed %s',
   expect(await releaseAll()).toBe(true);
   expect(await entries()).toEqual([]);
   const done: string[] = [];
-  // Those that a process died with come back as stalled ones, after two looks for such.
+  // Jobs of a dead process return as stalled ones, after two checks for those.
   await eventually(async () => {
     await fixture.redis.del(fixture.bull.toKey('stalled-check'));
     const worker = await fixture.worker(async ({ id }) => (done.push(id), { kind: 'done' }));

@@ -1,4 +1,5 @@
-// Redis counts as full from three quarters of its memory on, is asked once a second, and is not full when it is away.
+// Redis counts as full from three quarters of its memory on, is read once a second, and does not count as full without a
+// response.
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { startRedis, type RedisServer } from '@sealdex/local-aws';

@@ -1,4 +1,4 @@
-// Releasing what is parked at a gate: oldest first, carefully at first, as long as it may, whatever the entries turn out to be.
+// Releasing parked jobs at a gate: oldest first, in small batches at first, only while allowed, and with invalid entries.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { promoter, releaseParked, type ReleaseDeps } from '../../src/queue/parked/parked.ts';
@@ -21,7 +21,7 @@ beforeEach(async () => {
 
 afterEach(() => fixture[Symbol.asyncDispose]());
 
-/** Parks so many jobs, in the order of the answer. */
+/** Parks the given number of jobs, in the order of the result. */
 async function parked(count: number): Promise<string[]> {
   const ids = Array.from({ length: count }, newJobId);
   await fixture.bull.addBulk(

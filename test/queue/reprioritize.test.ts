@@ -1,4 +1,4 @@
-// Jobs that come back have a priority of the present, whatever sent them away: nobody overtakes, nobody is forgotten.
+// Returning jobs get a current priority, whatever delayed them: they overtake no other, and none is forgotten.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { JOBS_PER_TURN } from '../../src/queue/fair-share/fair-share.ts';
@@ -23,7 +23,7 @@ afterEach(async () => {
   if (faults.length > 0) throw faults[0];
 });
 
-/** Looks when the test says so. */
+/** Checks when the test triggers it. */
 async function upkeep(clock = new FakeClock(Date.now())): Promise<FairShareLoop> {
   const started = startFairShareLoop({
     redis: fixture.redis,

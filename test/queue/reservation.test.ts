@@ -1,4 +1,4 @@
-// Revisions only rise, and one idempotency key is one marker, whoever asks at the same time and whatever the clocks say.
+// Revisions only rise, and one idempotency key is one marker, with parallel requests and any clocks.
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';

@@ -1,4 +1,4 @@
-// What must not become a job's fault: handlers that throw, locks that are lost, notes and moves that Redis refuses.
+// Problems that must not fail a job: throwing handlers, lost locks, notes and moves rejected by Redis.
 import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 import { startRedis } from '@sealdex/local-aws';

@@ -1,4 +1,4 @@
-// The pure parts of settling: how long a job waits, when it has had its last attempt, and what is written of a failure.
+// The pure parts of settling: the delay of a job, its last attempt, and the text of a failure.
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CODES, type Code } from '../../src/runtime/errors.ts';

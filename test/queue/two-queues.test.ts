@@ -1,4 +1,4 @@
-// Two queues as one: what uploads share with the other jobs (revisions, backlog, gates, letters), and what they do not.
+// Two queues: data shared by uploads and other jobs (revisions, backlog, gates, dead letters), and separate data.
 import { Queue } from 'bullmq';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { newJobId, type UploadJobData } from '../../src/jobs/jobs.ts';
@@ -139,7 +139,7 @@ test('parked jobs of both queues wait at one gate, and one release brings all of
 test('a release that ends before the uploads reports that jobs are left', async () => {
   const { document, file } = await ended(PARK);
   let checks = 0;
-  // A batch of the one queue, and the look that finds no more in it.
+  // A batch of one queue, and the check that finds no more in it.
   expect(await fixture.queue.release(GATE, async () => (checks += 1) <= 2)).toBe(false);
   expect([await stateOf(document), await stateOf(file)]).toEqual(['queued', 'parked']);
 });

@@ -1,4 +1,4 @@
-// docs/decrypt.md: its program, as it stands on the page, opens what we stored, with the official client and nothing of ours.
+// docs/decrypt.md: its program, unchanged, opens stored documents with the official client and without sealdex.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -46,7 +46,7 @@ interface Ended {
   readonly errors: string;
 }
 
-/** Runs a Node program in the folder, with what a user's environment would say. */
+/** Runs a Node program in the folder, with the given environment of a user. */
 function run(args: readonly string[], input: Uint8Array = Buffer.alloc(0)): Promise<Ended> {
   const env = {
     PATH: process.env['PATH'],

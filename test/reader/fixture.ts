@@ -1,4 +1,4 @@
-// What the tests of the reader add to a scene: documents that are stored, and ways to spoil them.
+// Additions of the reader tests to a scene: stored documents, and ways to corrupt them.
 import type { EnqueueResult } from '../../src/producer/producer.ts';
 import { objectName } from '../../src/runtime/names.ts';
 import { ended, objectAt, resultOf, type Scene } from '../producer/fixture.ts';
@@ -28,7 +28,7 @@ export async function storeDocuments(
   return jobs;
 }
 
-/** Writes an object as somebody with access to the bucket could: other bytes, other metadata, another name. */
+/** Overwrites an object like a writer with access to the bucket: other bytes, other metadata, another name. */
 export async function overwrite(
   scene: Scene,
   key: string,

@@ -1,4 +1,4 @@
-// What a reader does while a tenant's KMS key is unusable: it says so at once, and asks neither KMS nor S3.
+// A reader while a tenant's KMS key is unusable: it rejects at once, and calls neither KMS nor S3.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KMS_ERRORS, type KmsServer } from '@sealdex/local-aws';
 import { SealdexError } from '../../src/runtime/errors.ts';
@@ -42,7 +42,7 @@ describe('a shut gate', () => {
     const refused = { code: 'KEY_DISABLED', keyArn: arn, since: SHUT_AT };
     expect(await refusalOf(() => reader.metadata(place))).toMatchObject(refused);
     expect(await refusalOf(() => reader.open(place))).toMatchObject(refused);
-    // Whether there is such a document is not told either.
+    // The error does not reveal whether the document exists.
     expect(await refusalOf(() => reader.metadata({ ...place, id: 'none' }))).toMatchObject(refused);
     expect(kms.counts.all()).toEqual([]);
     expect(scene.services.s3.requests.count({ prefix: 'documents/' })).toBe(0);

@@ -1,4 +1,4 @@
-// Listing a corpus: pages in order, tombstones, metadata on request, and what is wrong with one document on its line.
+// Listing a corpus: pages in order, tombstones, metadata on request, and the error of one document on its line.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KMS_ERRORS, S3_ERRORS } from '@sealdex/local-aws';
 import type { ListedDocument, ListRequest, Reader } from '../../src/reader/reader.ts';

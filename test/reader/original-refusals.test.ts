@@ -1,4 +1,4 @@
-// What a reader refuses of kept files: originals that were swapped, copied, cut off, changed or rolled back.
+// Rejected original files: swapped, copied, truncated, modified or rolled back.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { KmsServer } from '@sealdex/local-aws';
 import type { Code } from '../../src/runtime/errors.ts';
@@ -28,7 +28,7 @@ const originalOf = (place: Place): string => keyOf(place).replace(/^documents/, 
 
 const textOf = (id: string, chars: number): Buffer => Buffer.from(`${id} says so. `.repeat(Math.ceil(chars / 10)));
 
-/** Uploads a file of its own for a test and answers where its document is. */
+/** Uploads a separate file for a test and returns its document's place. */
 async function uploaded(id: string, chars = 100, place = PLACE): Promise<Place> {
   const producer = await scene.producer();
   const file = { ...place, documentId: id, filename: `${id}.txt`, body: textOf(id, chars) };
@@ -42,7 +42,7 @@ async function read(place: Place & { minRevision?: number }): Promise<Buffer> {
   return Buffer.concat(await Array.fromAsync(kept.body));
 }
 
-/** Puts an original where another is, with the other's metadata: as far as S3 tells, it belongs there. */
+/** Puts an original in place of another one, with the other's metadata: S3 shows no difference. */
 async function plant(bytesOf: Place, at: Place): Promise<void> {
   const { bytes } = await objectAt(scene.store, originalOf(bytesOf));
   const { metadata } = await objectAt(scene.store, keyOf(at));

@@ -123,7 +123,7 @@ describe('a stored document', () => {
     let parts = 0;
     for await (const part of opened.parts) {
       if ('text' in part) parts += 1;
-      // Long enough for every buffer between S3 and us to be full.
+      // Long enough to fill every buffer between S3 and the reader.
       if (parts === 10) await reader.metadata({ ...PLACE, id: 'core' });
     }
     expect(parts).toBe(opened.document.parts);

@@ -1,4 +1,4 @@
-// What a reader refuses: objects that were copied, changed, cut off or never ours, and keys that cannot be used.
+// Rejected reads: objects that were copied, modified, truncated or foreign, and unusable keys.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
@@ -40,7 +40,7 @@ async function readAllOf(from: Reader, place: Place): Promise<number> {
   return items;
 }
 
-/** Stores a document of its own for a test and answers where. */
+/** Stores a separate document for a test and returns its place. */
 async function stored(id: string, chars = 100, place = PLACE): Promise<Place> {
   await storeDocuments(scene, place, [documentOf(id, chars)]);
   return { ...place, id };
@@ -250,7 +250,7 @@ describe('an unusable KMS key', () => {
     change(arn);
     expect(await codeOf(() => fresh.metadata(place))).toBe(code);
     expect(await codeOf(() => fresh.open(place))).toBe(code);
-    // Nobody else notices.
+    // Other documents stay readable.
     expect(await fresh.metadata(await stored(`beside-${tenant}`))).toMatchObject({ id: `beside-${tenant}` });
   });
 });

@@ -3,9 +3,9 @@ import { createServer, request as httpRequest, type IncomingMessage, type Server
 
 export interface SlowS3 {
   readonly endpoint: string;
-  /** Answers that were held up so far. */
+  /** Responses delayed so far. */
   readonly held: number;
-  /** Resolves when no held answer has a client any more. */
+  /** Resolves when no delayed response has a client. */
   allGone(): Promise<void>;
   stop(): Promise<void>;
 }

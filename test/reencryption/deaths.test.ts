@@ -1,4 +1,5 @@
-// Whoever moves a tenant's objects may die between any two of its steps: the move goes on, once, and is not said to be done before it is.
+// A process that re-encrypts a tenant's objects may die between any two steps: the re-encryption continues, once, and is
+// reported as done only at its end.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mortal, openReencryptionFixture, type ReencryptionFixture } from './fixture.ts';
 
@@ -13,14 +14,17 @@ beforeAll(async () => {
 });
 afterAll(() => opened.disposeAsync());
 
-/** The move from its begin to its end by one who dies at a step, and others who come after. Answers whether it got that far. */
+/**
+ * A re-encryption from its start to its end by a process that dies at a step, and by later ones. Returns whether it reached
+ * that step.
+ */
 async function moveWithDeath(tenant: string, step: number, when: 'before' | 'after'): Promise<boolean> {
   const { former, current } = await fixture.changed(tenant, 1);
   const first = mortal(fixture.deps, step, when);
   await first.reencryption.restartStalled(tenant).catch((error: unknown) => {
     if (!first.isDead()) throw error;
   });
-  // The operator repeats the command, or upkeep finds it.
+  // The operator repeats the command, or maintenance finds it.
   if (first.isDead()) await fixture.healthy.restartStalled(tenant);
   await fixture.runAll(tenant, first);
   expect(await fixture.healthy.restartStalled(tenant)).toBe(false);
@@ -28,7 +32,7 @@ async function moveWithDeath(tenant: string, step: number, when: 'before' | 'aft
   expect(former).not.toBe(current);
   const { state, counts } = await fixture.healthy.progress(tenant);
   expect(state).toBe('done');
-  // What was moved by one who died before it could say so is found under the current key.
+  // Objects re-encrypted before the death, but not yet counted, are found under the current key.
   expect(counts!.moved + counts!.current).toBe(1);
   expect(counts).toMatchObject({ changed: 0, unreadable: 0 });
   return first.isDead();

@@ -17,13 +17,16 @@ export interface ReencryptionFixture extends AsyncDisposable {
   readonly clock: AheadClock;
   readonly deps: ReencryptionDeps & { readonly queue: JobQueue };
   readonly healthy: Reencryption;
-  /** A tenant with so many documents whose key was changed and has not been moved, since longer than anybody can have overlooked it. */
+  /**
+   * A tenant with the given number of documents and a changed key, before re-encryption, long enough ago for every process
+   * to have the change.
+   */
   changed(tenant: string, documents: number, agoMs?: number): Promise<{ former: string; current: string }>;
   /** The tenant's jobs that wait in the queue. */
   waiting(tenant: string): Promise<string[]>;
   /** Runs a page's job as a worker does; one that has died leaves the job where it is. */
   run(jobId: string, reencryption?: Mortal): Promise<Outcome | 'died'>;
-  /** Runs what waits until nothing does, whoever began it. */
+  /** Runs waiting jobs until there are none, from any start. */
   runAll(tenant: string, first?: Mortal): Promise<void>;
   /** How many objects are under which key. */
   under(tenant: string): Promise<Record<string, number>>;

@@ -1,4 +1,4 @@
-// A page of objects that are moved several at once: all are counted, a fault of one ends it, and it stops between two of them.
+// A page re-encrypts several objects in parallel: all are counted, one error ends it, and it can stop between two.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import { BackgroundGate } from '../../src/handlers/background-gate.ts';

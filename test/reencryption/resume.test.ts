@@ -1,4 +1,4 @@
-// A move that has lost its jobs is found and goes on; one that goes on, has ended or was never needed is left alone.
+// A re-encryption without its jobs is found and resumed; one that is active, finished or unnecessary is not changed.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { readReencrypted, writeReencrypted } from '../../src/store/reencrypted.ts';

@@ -1,4 +1,4 @@
-// Two who do the same at once, or one after the other: a page has its turn once, and one pass goes on.
+// The same step by two workers, in parallel or one after the other: a page runs once, and one pass continues.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openReencryptionFixture, type ReencryptionFixture } from './fixture.ts';
 

@@ -6,7 +6,7 @@ import { FakeClock } from '../support/clock.ts';
 
 type End = 'open' | 'done' | Error;
 
-/** How a promise stands once everything that is due has run. */
+/** The state of a promise once all due timers have run. */
 async function endOf(promise: Promise<unknown>): Promise<End> {
   let end: End = 'open';
   promise.then(

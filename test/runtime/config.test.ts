@@ -1,4 +1,4 @@
-// Reading settings: what is taken, what is refused, and that a refusal names all faults and no values.
+// Reading settings: accepted and rejected values, and errors with all names and no values.
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { loadConfig, type SettingName, type Settings } from '../../src/runtime/config.ts';

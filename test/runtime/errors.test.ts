@@ -1,9 +1,9 @@
-// The code table against its contract, and what an error says and keeps.
+// The code table against its contract, and the message and fields of an error.
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { CODES, SealdexError, dispositionOf, isCode, type Code } from '../../src/runtime/errors.ts';
 
-/** The contract: disposition, attempts where it says them, exit, codes. A code may be missing, never another. */
+/** The contract: disposition, attempts if given, exit, codes. A code may be missing, but not differ. */
 const CONTRACT = `
   park   -  75  KEY_DISABLED KEY_PENDING_DELETION KEY_PENDING_IMPORT KEY_UNAVAILABLE KEY_DENIED KEY_NOT_FOUND
   park   -  75  KEY_BLOCKED TENANT_PAUSED

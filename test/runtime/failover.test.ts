@@ -21,7 +21,7 @@ const refusals = async (): Promise<number> =>
 
 test('a write rejected by a replica is sent again until the replica is a primary', async () => {
   const worker = await openRedis({ redisUrl: server.url }, 'queue');
-  // Nobody is at that address: the server stays a replica that takes no writes.
+  // No server is at that address: this one stays a replica, without writes.
   await operator.replicaof('127.0.0.1', 1);
   const written = worker.set('key', 'value');
   await eventually(async () => (await refusals()) > 1);

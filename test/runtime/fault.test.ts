@@ -1,4 +1,4 @@
-// What may be said of an error: codes, names and request ids, never the message of an error that somebody else wrote.
+// The part of an error that may be logged: codes, names and request ids, never the message of a foreign error.
 import { describe, expect, it } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { faultOf } from '../../src/runtime/fault.ts';

@@ -1,4 +1,4 @@
-// What gets into the log, and how often: no message of an error that somebody else wrote.
+// The content of the log, and its repetition: never the message of a foreign error.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';

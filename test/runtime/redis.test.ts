@@ -1,4 +1,4 @@
-// Redis that refuses, is silent or answers with errors: always a typed error, never a wait without an end.
+// Redis that rejects, hangs or responds with errors: always a typed error, never an endless wait.
 import { randomBytes } from 'node:crypto';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -28,7 +28,7 @@ async function faultOf(call: Promise<unknown>): Promise<SealdexError> {
   throw new Error(`Not a typed error: ${String(answer)}`);
 }
 
-/** A server that accepts, and says nothing. */
+/** A server that accepts connections, and never responds. */
 async function silentServer(): Promise<{ url: string; open: () => number; accepted: () => number } & AsyncDisposable> {
   const sockets = new Set<Socket>();
   let accepted = 0;

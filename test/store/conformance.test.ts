@@ -30,7 +30,7 @@ interface Setup extends AsyncDisposable {
   fault(name: FaultName, prefix: string): { clear(): void; readonly waiting: number };
   clearFaults(): void;
   connect(): Store;
-  /** A client that waits no longer than a second for an answer. */
+  /** A client that waits at most a second for a response. */
   connectPrompt(): Store;
 }
 

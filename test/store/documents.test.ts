@@ -1,4 +1,4 @@
-// Last writer wins, by revision, under any order, interleaving and loss of answers.
+// Last writer wins, by revision, in any order, interleaving and loss of responses.
 import { randomBytes } from 'node:crypto';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -57,7 +57,7 @@ async function storedAt(place: DocumentPlace): Promise<{ revision: number; jobId
 
 const wins = (revision: number) => ({ revision, jobId: jobOf(revision), body: `message ${revision}` });
 
-/** Does `step` right after a look at the stored object and before what follows from it. */
+/** Runs `step` right after a read of the stored object, before the next request. */
 const afterHead = (step: (round: number) => Promise<unknown>): Store => {
   let round = 0;
   return {

@@ -1,4 +1,4 @@
-// The table of S3 errors through the real client: code, reason, whether S3 refused, and how often it was asked.
+// The table of S3 errors through the real client: code, reason, whether S3 denied access, and the number of requests.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { S3_ERRORS, type S3Fault } from '@sealdex/local-aws';
@@ -31,7 +31,7 @@ interface Row {
   readonly fault: S3Fault;
   readonly isRefusal: boolean;
   readonly attempts: number;
-  /** What a HEAD, which has no body, can know. */
+  /** The known part of an error of a HEAD, which has no body. */
   readonly head: string;
 }
 
@@ -43,7 +43,7 @@ const row = (fault: S3Fault, isRefusal: boolean, attempts: number, head: string)
   head,
 });
 
-/** A bucket that is not there looks like an object that is not there. */
+/** For a HEAD a missing bucket is like a missing object. */
 const NONE = '';
 
 /** By hand: what each error must mean. */
@@ -144,7 +144,7 @@ test('an S3 denial gets the code of the table: with a failed canary, with a pass
   );
 });
 
-/** What a conditional write answers to them, for its writer to look again. */
+/** Results of a conditional write for them, after which its writer reads again. */
 const CONFLICTS: Readonly<Record<string, string>> = {
   PreconditionFailed: 'exists',
   ConditionalRequestConflict: 'conflict',

@@ -1,4 +1,4 @@
-// What the tests of this room share: stores on the emulator and on servers of their own, and a clock that hurries.
+// Fixtures of the store tests: stores on the emulator and on separate servers, and a fast clock.
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
@@ -36,7 +36,7 @@ export interface RawServer extends AsyncDisposable {
   readonly accepted: number;
 }
 
-/** A server that answers as it is told, for what the emulator does not do: bodies that stop in the middle. */
+/** A server with given responses, for cases that the emulator lacks: bodies that stop in the middle. */
 export async function rawServer(answer: RequestListener): Promise<RawServer> {
   const server = createServer(answer);
   let accepted = 0;

@@ -1,4 +1,4 @@
-// The pages of a corpus: in order, each document once, and nobody else's.
+// The pages of a corpus: in order, each document once, without those of other corpora.
 import { expect, it } from 'vitest';
 import { objectName } from '../../src/runtime/names.ts';
 import { listDocuments } from '../../src/store/documents.ts';

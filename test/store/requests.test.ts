@@ -1,4 +1,4 @@
-// What the store's requests promise: deadlines, aborts, bodies of the right length, and no socket left behind.
+// Guarantees of the store's requests: deadlines, aborts, bodies of the right length, and no socket left behind.
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import { readAll, type Store } from '../../src/store/store.ts';
@@ -262,7 +262,7 @@ describe('a response body', () => {
     const stored = await unhurried(prompt).get('a');
     let seen = 0;
     for await (const chunk of stored?.body ?? []) {
-      // Two deadlines pass while nobody reads.
+      // Two deadlines pass without a read.
       if (seen === 0) await faultOf(prompt.get('silent'));
       if (seen === 0) await faultOf(prompt.get('silent'));
       seen += chunk.length;

@@ -1,4 +1,4 @@
-// The proof at start that conditions are honoured, and the canary that tells whose fault a refusal is.
+// The test of conditional writes at start, and the canary that distinguishes platform errors from denied objects.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import type { Store } from '../../src/store/store.ts';

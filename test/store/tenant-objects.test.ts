@@ -1,4 +1,4 @@
-// A pass over a tenant's objects that looks at no more than their headers goes on over the connection that it has.
+// A pass over a tenant's objects that reads only their headers keeps using one connection.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
@@ -12,7 +12,7 @@ import { awsServices } from '../support/aws-services.ts';
 const OBJECTS = 40;
 const { signal } = new AbortController();
 
-/** Passes everything on to the endpoint; `connections` counts who has connected. */
+/** Forwards all requests to the endpoint; `connections` counts the connections. */
 async function openCountingDoor(endpoint: string) {
   const { hostname, port } = new URL(endpoint);
   const sockets = new Set<Socket>();

@@ -1,4 +1,4 @@
-// Deleted documents: a tombstone orders as a write does, in any order, interleaving and loss of answers.
+// Deleted documents: a tombstone is ordered like a write, in any order, interleaving and loss of responses.
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { deleteDocument, headDocument, writeDocument, type DocumentPlace } from '../../src/store/documents.ts';
@@ -50,7 +50,7 @@ async function storedStep(place: DocumentPlace): Promise<Step> {
   return { kind: isDeleted ? 'delete' : 'write', revision };
 }
 
-/** Does `step` once, right after the first look at the stored object. */
+/** Runs `step` once, right after the first read of the stored object. */
 function afterRead(step: () => Promise<unknown>): Store {
   let isDone = false;
   return {

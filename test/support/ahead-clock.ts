@@ -30,7 +30,7 @@ export class AheadClock implements Clock {
     };
   }
 
-  /** Moves time ahead; what is due by then runs now, in order. */
+  /** Advances the clock; timers due by then run now, in order. */
   advance(ms: number): void {
     this.#aheadMs += ms;
     const due = [...this.#timers].filter(({ at }) => at <= this.monotonic()).sort((a, b) => a.at - b.at);

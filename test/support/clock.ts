@@ -1,4 +1,4 @@
-// A clock that stands still until a test moves it: wall and monotonic time, together or apart, and the timers due.
+// A clock that advances only in a test: wall and monotonic time, together or separately, and due timers.
 import type { Clock, Timer } from '../../src/runtime/clock.ts';
 
 interface FakeTimer {
@@ -10,7 +10,7 @@ export class FakeClock implements Clock {
   #wall: number;
   #monotonic = 1_000;
   readonly #timers = new Set<FakeTimer>();
-  /** When the first is due of those set since the last look. */
+  /** The first due time of the timers set since the last call. */
   #added = Infinity;
 
   constructor(start = Date.parse('2026-11-23T12:00:00Z')) {
@@ -37,7 +37,7 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
-  /** Moves both clocks and runs what is due, in order. */
+  /** Advances both clocks and runs due timers, in order. */
   advance(ms: number): void {
     const end = this.#monotonic + ms;
     for (let due = this.#dueBy(end); due.length > 0; due = this.#dueBy(end)) {
@@ -64,7 +64,7 @@ export class FakeClock implements Clock {
     this.#wall = ms;
   }
 
-  /** Moves the monotonic clock alone, without running timers: a process whose timers are late. */
+  /** Advances only the monotonic clock, without timers: a process with late timers. */
   skipMonotonic(ms: number): void {
     this.#monotonic += ms;
   }

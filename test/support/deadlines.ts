@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { DEADLINES, deadlines, type Deadlines } from '../../src/runtime/deadlines.ts';
 
-/** Flags of Node that raise the deadlines of the process that gets them. It runs sources, not what is compiled. */
+/** Node flags that raise the deadlines of a process. It runs sources, not the compiled files. */
 export const RAISED_FLAGS = ['--import', fileURLToPath(new URL('./raised-deadlines.ts', import.meta.url))];
 
 /**

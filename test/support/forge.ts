@@ -1,4 +1,5 @@
-// Forged jobs: what a caller with the producer's keys can enqueue past the producer, well encrypted, with any fault inside.
+// Forged jobs: a caller with the producer's keys can enqueue them without the producer, validly encrypted, with any error
+// inside.
 import { systemClock } from '../../src/runtime/clock.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { keyRef } from '../../src/runtime/key-ref.ts';

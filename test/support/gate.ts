@@ -1,4 +1,4 @@
-// Gates for tests: shut or opened in Redis as a process does that KMS has refused, or a probe; whoever listens hears of it.
+// Gates for tests: shut or opened in Redis as by a process after a denial or a probe; subscribers receive the change.
 import type { Redis } from 'ioredis';
 import type { GateRecord } from '../../src/parking/gate-record.ts';
 import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';

@@ -1,4 +1,4 @@
-// Starts one redis-server for the whole run and tells the tests where it is.
+// Starts one redis-server for the whole run and passes its address to the tests.
 import type { TestProject } from 'vitest/node';
 import { startRedis } from '../../packages/local-aws/src/redis/redis.ts';
 

@@ -1,4 +1,4 @@
-// The test double of the port of a bucket's settings: what it is set to, and faults, in memory. No network.
+// The test double of the port of a bucket's settings: settings and injected errors, in memory. No network.
 import { FaultBook } from '../../packages/local-aws/src/fault-injection.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import type { BucketSettings, LifecycleRule } from '../../src/store/bucket-settings.ts';
@@ -16,7 +16,7 @@ export interface MemorySettings {
 
 /** The settings of one bucket, for any number of clients. */
 export class MemoryBucketSettings {
-  /** A fault without a match affects all settings. */
+  /** An injected error without a match affects all settings. */
   readonly faults = new FaultBook<Setting, Setting, Extract<MemoryStoreFault, { kind: 'error' | 'hang' }>>(
     (match, setting) => match === setting,
   );

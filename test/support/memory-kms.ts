@@ -1,4 +1,5 @@
-// The test double of both ports of the KMS: keys with their states in memory, real wrapping, denials, faults and counts. No network.
+// The test double of both ports of the KMS: keys with their states in memory, real wrapping, denials, injected errors and
+// counts. No network.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { FaultBook } from '../../packages/local-aws/src/fault-injection.ts';
 import { contextOf, type KeyContext } from '../../src/keys/data-key.ts';
@@ -17,7 +18,7 @@ import { ownBuffer, unwrap, wrap } from './memory-kms-cipher.ts';
 
 export type MemoryKeyState = keyof typeof STATES | 'Enabled' | 'Updating';
 
-/** What a key in that state refuses a call with. */
+/** The error of a call for a key in that state. */
 const STATES = Object.freeze({
   Disabled: ['KEY_DISABLED', 'DisabledException'],
   PendingDeletion: ['KEY_PENDING_DELETION', 'KMSInvalidStateException'],
@@ -46,13 +47,13 @@ export interface MemoryKmsMatch {
 
 export type MemoryKmsFault =
   | ({ readonly kind: 'error'; readonly code: Code } & Pick<ErrorDetails, 'reason' | 'deniedBy'>)
-  /** Answers when cleared, or fails when the call's time is over. */
+  /** Resolves when cleared, or fails at the deadline of the call. */
   | { readonly kind: 'hang' };
 
 const error = (code: Code, reason: string, deniedBy?: 'operator' | 'tenant'): MemoryKmsFault =>
   Object.freeze({ kind: 'error', code, reason, ...(deniedBy === undefined ? {} : { deniedBy }) });
 
-/** To be given to `faults.set`. */
+/** For `faults.set`. */
 export const KMS_FAULTS = Object.freeze({
   throttled: error('KMS_THROTTLED', 'ThrottlingException'),
   internal: error('KMS_FAILED', 'KMSInternalException'),
@@ -111,7 +112,7 @@ export class MemoryKms {
 
   readonly #deadlineMs: number;
 
-  /** How long a call that hangs may take. */
+  /** The deadline of a hanging call. */
   constructor({ deadlineMs = 4000 }: { readonly deadlineMs?: number } = {}) {
     this.#deadlineMs = deadlineMs;
     this.platformKeyArn = this.createKey();
@@ -262,7 +263,7 @@ export class MemoryKms {
     const isOfKey = code.startsWith('KEY_') || code === 'TENANT_KEY_INVALID';
     return new SealdexError(isPlatformKey && isOfKey ? 'PLATFORM_KEY' : code, undefined, {
       cause: new Error(reason),
-      // Each answer of a KMS has an id, which logs repeat.
+      // Each response of a KMS has an id, which logs repeat.
       requestId: randomUUID(),
       keyArn: arn,
       ...(reason === undefined ? {} : { reason }),
@@ -272,11 +273,11 @@ export class MemoryKms {
   }
 }
 
-/** How often the KMS was called, by operation, key, tenant and result. */
+/** Numbers of KMS calls, by operation, key, tenant and result. */
 class Counts {
   #calls: (Omit<Count, 'count' | 'result'> & { result: string })[] = [];
 
-  /** Counts a call as `open`; the answer ends that. */
+  /** Counts a call as `open` until its response. */
   begin({ operation, key, context }: Call): (result: string) => void {
     const call = { operation, key, result: 'open', ...(context && { tenant: context.tenant }) };
     this.#calls.push(call);

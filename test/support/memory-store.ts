@@ -1,4 +1,4 @@
-// The test double of the store port: objects, conditions, versions and faults in memory. No network.
+// The test double of the store port: objects, conditions, versions and injected errors in memory. No network.
 import { createHash, randomUUID } from 'node:crypto';
 import { FaultBook } from '../../packages/local-aws/src/fault-injection.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
@@ -42,22 +42,22 @@ export interface MemoryStoreMatch {
 
 export type MemoryStoreFault =
   | { readonly kind: 'error'; readonly error: StoreErrorKind; readonly reason: string }
-  /** Answers when cleared, or fails when the call's time is over. */
+  /** Resolves when cleared, or fails at the deadline of the call. */
   | { readonly kind: 'hang' }
-  /** The request is carried out, and its answer lost. */
+  /** The request is executed, and its response is lost. */
   | { readonly kind: 'lostResponse' }
-  /** A write meets another one of the same object, and changes nothing. */
+  /** A write conflicts with a parallel one of the same object, and changes nothing. */
   | { readonly kind: 'conflict' }
   /** A store that takes no notice of conditions. */
   | { readonly kind: 'ignoreConditions' };
 
-/** The kinds of the faults that a call met. */
+/** The kinds of the injected errors that apply to a call. */
 type FaultKinds = ReadonlySet<MemoryStoreFault['kind']>;
 
 const error = (kind: StoreErrorKind, reason: string): Extract<MemoryStoreFault, { kind: 'error' }> =>
   Object.freeze({ kind: 'error', error: kind, reason });
 
-/** To be given to `faults.set`. */
+/** For `faults.set`. */
 export const STORE_FAULTS = Object.freeze({
   internal: error('failed', 'InternalError'),
   slowDown: error('failed', 'SlowDown'),
@@ -86,7 +86,7 @@ export class MemoryBucket {
   readonly #calls: Call[] = [];
   #keepsVersions = false;
 
-  /** From now on what is replaced and removed stays as a version. */
+  /** From now on replaced and removed objects stay as versions. */
   keepVersions(): void {
     this.#keepsVersions = true;
   }
@@ -249,7 +249,7 @@ function matches({ operation, prefix }: MemoryStoreMatch, call: Call): boolean {
   return (operation === undefined || operation === call.operation) && call.key.startsWith(prefix ?? '');
 }
 
-/** What a write answers whose condition does not hold; undefined when it holds. */
+/** The result of a write if its condition does not hold; undefined if it holds. */
 function unmet(item: Item | undefined, condition: Condition | undefined): 'exists' | 'missing' | undefined {
   if (condition === undefined) return undefined;
   if ('absent' in condition) return item ? 'exists' : undefined;

@@ -1,4 +1,4 @@
-// What the header of a message says, read without any key.
+// The content of a message header, read without any key.
 import { decryptMessage, type MessageHeader } from '../../src/envelope/message.ts';
 
 export async function headerOf(message: Uint8Array): Promise<Pick<MessageHeader, 'arn' | 'context' | 'wrapped'>> {

@@ -1,4 +1,4 @@
-// The Redis of the test run, and the removal of what a test has put there.
+// The Redis of the test run, and the removal of a test's keys.
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 

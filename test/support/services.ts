@@ -1,4 +1,4 @@
-// What a test of whole paths needs: an S3 and a KMS of its own, and the run's Redis with a queue name of its own.
+// Services for end-to-end tests: a separate S3 and KMS, and the run's Redis with a separate queue name.
 import { awsServices, type AwsServices } from './aws-services.ts';
 import { removeKeys, testRedisUrl } from './redis.ts';
 

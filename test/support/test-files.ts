@@ -1,4 +1,4 @@
-// Test files by what they need: the fast ones need neither Redis nor other processes, the long ones are in test/long.
+// Test files by their needs: the fast ones need neither Redis nor other processes, the long ones are in test/long.
 import { globSync, readFileSync } from 'node:fs';
 import { posix, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -7,7 +7,7 @@ type Method = (...args: never[]) => unknown;
 
 const hasTimedOut = (error: unknown): boolean => error instanceof SealdexError && error.reason === 'TimeoutError';
 
-/** The same client, whose calls are repeated while they time out. For calls that may be made twice. */
+/** The same client with its calls repeated after a timeout. For calls that can be repeated. */
 export const unhurried = <Client extends object>(client: Client): Client =>
   new Proxy(client, {
     get(target, name) {

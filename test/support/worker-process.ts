@@ -1,5 +1,6 @@
-// A worker in a process of its own, as the command line runs one, for tests that kill, freeze and stop real processes.
-// Settings come from the environment; what is back from a stall waits for the shortest time. Tells its parent its port when it takes jobs, and what stop() answered.
+// A worker in a child process, as the command line runs one, for tests that kill, freeze and stop real processes. Settings
+// come from the environment; a job returned after a stall waits for the shortest time. Sends its parent its port when it
+// takes jobs, and the result of stop().
 import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import { commandLineEnvironment, loadConfig } from '../../src/runtime/config.ts';
 import { createLog } from '../../src/runtime/log.ts';
@@ -11,7 +12,7 @@ async function stop(): Promise<void> {
   const worker = await starting;
   const ended = await worker?.stop();
   if (process.connected) process.send?.({ ended });
-  // A clean process has nothing left that holds it and ends by itself; that is part of what is tested.
+  // A clean process has no open handle and exits without a signal, which is part of the test.
   if (ended?.isClean === false) process.exit(1);
   process.exitCode = 0;
   if (process.connected) process.disconnect();

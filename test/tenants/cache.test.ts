@@ -1,4 +1,4 @@
-// What is kept of tenants, for how long, and that a change is heard by every process or nothing is kept.
+// The cache of tenants: its lifetime, and that every process receives a change or caches nothing.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import { readAll, type Store } from '../../src/store/store.ts';
@@ -28,7 +28,7 @@ const fileOf = (tenant: string, plan: string): Buffer =>
     }),
   );
 
-/** Changes a file without telling anybody. */
+/** Changes a file without a message. */
 const whisper = (store: Store, tenant: string, plan: string): Promise<unknown> =>
   store.put(`tenants/${tenant}.json`, fileOf(tenant, plan), {});
 
@@ -41,7 +41,7 @@ async function costOf(call: () => Promise<unknown>): Promise<number> {
   return reads() - before;
 }
 
-/** Answers of S3 that arrive only when `release()` is called; what they say is from before. */
+/** Responses of S3 that arrive only after `release()`, with the earlier content. */
 function heldAnswers() {
   const held: (() => void)[] = [];
   let isHolding = false;
@@ -214,7 +214,7 @@ describe('a change', () => {
     await expect(one.tenants.put('silent', { plan: 'pro', kmsKeyArn: arn })).rejects.toMatchObject({
       code: 'TENANT_KEY_INVALID',
     });
-    // What is published next is heard next.
+    // The next message published is the next one received.
     await one.tenants.put('silent-2', { plan: 'pro' });
     await eventually(async () => (await costOf(() => two.tenants.get('silent-2'))) === 0);
     expect(await costOf(() => two.tenants.get('silent'))).toBe(0);

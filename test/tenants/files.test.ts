@@ -1,4 +1,4 @@
-// What a tenant's file may say, which keys follow from it, and that changing it loses nobody's change.
+// Content of a tenant's file, the keys that follow from it, and parallel changes without loss.
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
@@ -163,7 +163,7 @@ describe('a change of plan', () => {
 
   it('parallel to another loses neither', async () => {
     await one.tenants.put('both', { plan: 'pro' });
-    // Somebody else's change falls exactly between reading and writing.
+    // Another change happens exactly between read and write.
     const once = { left: 1 };
     await using racing = await instance(services, {
       store: (store) => ({

@@ -1,4 +1,4 @@
-// Instances of the tenants' room, each with Redis connections of its own as a process has them, and a cord to cut.
+// Instances of the tenants module, each with Redis connections of its own as a process has them, which a test can cut.
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
@@ -54,7 +54,7 @@ export async function instance(
 
 export interface Cord extends AsyncDisposable {
   readonly url: string;
-  /** Cuts every connection and refuses new ones, until `mend()`. */
+  /** Cuts every connection and rejects new ones, until `mend()`. */
   cut(): void;
   mend(): void;
 }

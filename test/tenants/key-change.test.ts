@@ -1,4 +1,4 @@
-// A tenant's KMS key is changed: what its file says then, who wins of two, and what is refused.
+// A tenant's KMS key is changed: the content of its file, parallel changes, and rejected ones.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { SealdexError } from '../../src/runtime/errors.ts';

@@ -1,4 +1,4 @@
-// Content decides what a file is, then its name, then its sender.
+// The content decides the type of a file, then its name, then the declared type.
 import CFB from 'cfb';
 import { describe, expect, test } from 'vitest';
 import { detect } from '../src/detect.ts';

@@ -1,4 +1,5 @@
-// A Word 97-2003 file as tests make it: pieces of text, paragraphs with styles, struck runs, and the tables that say where they are.
+// A Word 97-2003 file built for tests: pieces of text, paragraphs with styles, deleted runs, and the tables with their
+// positions.
 import { compoundFile } from './compound-file.ts';
 
 export interface DocPiece {
@@ -86,7 +87,7 @@ function piecesTable(pieces: readonly DocPiece[], places: readonly Place[]): Buf
   const head = Buffer.alloc(5);
   head[0] = 2;
   head.writeUInt32LE(plc.length, 1);
-  // Properties stand in front of the pieces in real files.
+  // Properties precede the pieces in real files.
   return Buffer.concat([Buffer.from([1, 2, 0, 0xaa, 0xbb]), head, plc]);
 }
 

@@ -1,4 +1,4 @@
-// What is read of Word 97-2003, and that another reader of the format finds the same words in our fixture.
+// Word 97-2003: the extracted text, and that another reader of the format finds the same words in the fixture.
 import { createRequire } from 'node:module';
 import { describe, expect, test } from 'vitest';
 import type { Section } from '../src/extracted.ts';
@@ -68,7 +68,7 @@ test('headings become nested sections, tables become rows, fields become their r
 test('another reader of the format finds the same words in the fixture', async () => {
   const bytes = docFile({ pieces: PIECES, counts: [14, 12, 0, 9, 0, 0] });
   const other = (await new WordExtractor().extract(bytes)).getBody({ filterUnicode: false });
-  // It says "undefined" for a soft hyphen.
+  // It returns "undefined" for a soft hyphen.
   const texts = textsOf((await read(bytes)).sections.slice(0, 2));
   expect(wordsOf(texts)).toEqual(wordsOf(other.replaceAll('\x1e', '-').replaceAll('undefined', '')));
 });
@@ -140,7 +140,7 @@ describe('a hostile file', () => {
         );
       }
     }
-    // A RangeError is what a reader may throw: extract() calls it damage.
+    // A reader may throw a RangeError: extract() treats it as damage.
     const expected = new Set(['text', 'damaged', 'office-encrypted', 'unsupported', 'RangeError']);
     expect([...found].filter((kind) => !expected.has(kind))).toEqual([]);
   });

@@ -1,4 +1,4 @@
-// What is read of a message: its headers, its body and whatever of its attachments can be read.
+// E-mail messages: headers, body and readable attachments.
 import { describe, expect, test } from 'vitest';
 import { extract } from '../src/extract.ts';
 import { faultOf } from './faults.ts';

@@ -1,4 +1,4 @@
-// What is read of electronic books, compared with what a person reads; and books that are locked, damaged or made to do harm.
+// Electronic books, compared with their visible text; and encrypted, damaged or hostile ones.
 import { expect, test } from 'vitest';
 import { readEpub } from '../src/formats/epub.ts';
 import { faultOf } from './faults.ts';

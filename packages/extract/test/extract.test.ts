@@ -1,4 +1,4 @@
-// From a file to its sections within the bounds of a document, whatever a reader found.
+// From a file to its sections within the limits of a document, for any output of a reader.
 import { describe, expect, test } from 'vitest';
 import type { Section } from '../src/extracted.ts';
 import { extract } from '../src/extract.ts';

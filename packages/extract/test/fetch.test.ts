@@ -1,5 +1,5 @@
-// Whatever a file points to stays where it is: readers are given every way of asking for something outside, and a server that
-// counts. They run without the walls of a child process here, so that it is they who do not ask.
+// References in a file are never followed: readers get every way to refer to something outside, and a server that counts
+// requests. They run outside of the sandbox of a child process here, so that the readers themselves are tested.
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-// The way from bytes to sections for the formats that are archives, PDF or rich text: found by content alone, whatever the name.
+// From bytes to sections for the formats of archives, PDF or rich text: detected by content alone, regardless of the name.
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { makePdf } from './make-pdf.ts';
 
 const LIMITS = { textBytes: 1_000_000 };
 const HELLO = 'Hello there.';
-/** Real files: what is made by code has hardly anything to cut off. */
+/** Real files: generated ones have almost nothing to truncate. */
 const example = (name: string): Buffer =>
   readFileSync(fileURLToPath(new URL(`../../../examples/files/${name}`, import.meta.url)));
 
@@ -53,7 +53,7 @@ test.each(BINARY)('%s is damaged wherever it is truncated, and never half read',
       ({ sections }) => sections,
       (error: FileError) => error.reason,
     );
-    // The last hundredth of an old Office file can be what it says of itself, without which its text is whole.
+    // The last hundredth of an old Office file can be its metadata, without which its text is complete.
     expect(part === 0.99 && Array.isArray(found) ? found : [part, found]).toEqual(
       part === 0.99 && Array.isArray(found) ? sections : [part, 'damaged'],
     );

@@ -1,4 +1,4 @@
-// What is read of HTML, compared with what a person reads.
+// HTML, compared with its visible text.
 import { describe, expect, test } from 'vitest';
 import { extract } from '../src/extract.ts';
 import { readHtml } from '../src/formats/html.ts';

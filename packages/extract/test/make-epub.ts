@@ -3,7 +3,7 @@ import { zipOf } from './make-zip.ts';
 
 const XML = '<?xml version="1.0" encoding="UTF-8"?>';
 
-/** Chapters stand in the archive in the opposite order of reading. */
+/** Chapters are in the archive in the opposite order of reading. */
 export function makeEpub(chapters: readonly string[], more: Readonly<Record<string, string>> = {}): Buffer {
   const names = chapters.map((_, at) => `c${at + 1}`);
   const items = names

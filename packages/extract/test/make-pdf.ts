@@ -13,7 +13,7 @@ export interface PdfParts {
   readonly password?: string;
 }
 
-/** What a page draws: one line of text below the other. */
+/** The content of a page: one line of text below the other. */
 const contentOf = (lines: readonly string[]): string =>
   `BT /F1 11 Tf 14 TL 50 800 Td ${lines.map((line) => `(${line.replace(/[\\()]/g, '\\$&')}) Tj T*`).join('\n')} ET`;
 

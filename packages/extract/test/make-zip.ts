@@ -1,10 +1,10 @@
-// A zip archive made by code, honest or not: tests say of each entry what is to be claimed of it.
+// A zip archive built by code, valid or not: tests give the declared values of each entry.
 import { crc32, deflateRawSync } from 'node:zlib';
 
 export interface ZipEntry {
   readonly name: string;
   readonly content: string | Buffer;
-  /** What the archive says of the size instead of the truth. */
+  /** The declared size instead of the real one. */
   readonly claimedBytes?: number;
   readonly isEncrypted?: boolean;
   readonly isStored?: boolean;

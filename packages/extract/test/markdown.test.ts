@@ -1,4 +1,4 @@
-// What is read of Markdown: sections by its headings, and its words without the signs around them.
+// Markdown: sections by headings, and words without markup.
 import { describe, expect, test } from 'vitest';
 import { readMarkdown } from '../src/formats/markdown.ts';
 

@@ -1,4 +1,4 @@
-// What is read of Word, PowerPoint and OpenDocument files, compared with what a person reads.
+// Word, PowerPoint and OpenDocument files, compared with their visible text.
 import { expect, test } from 'vitest';
 import { readDocx } from '../src/formats/docx.ts';
 import { readOdt } from '../src/formats/odt.ts';

@@ -1,4 +1,4 @@
-// What is read of PDFs, compared with what was drawn; and PDFs that are locked, damaged or made to do harm.
+// PDFs, compared with the drawn text; and encrypted, damaged or hostile ones.
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { readPdf } from '../src/formats/pdf.ts';

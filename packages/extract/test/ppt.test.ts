@@ -1,4 +1,4 @@
-// What is read of PowerPoint 97-2003: slides in the order of the last save, under their titles.
+// PowerPoint 97-2003: slides in the order of the last save, under their titles.
 import { describe, expect, test } from 'vitest';
 import { persistedOf } from '../src/formats/ppt-records.ts';
 import { readPpt } from '../src/formats/ppt.ts';
@@ -27,7 +27,7 @@ const list = (instance: number, ...records: Buffer[]): Buffer => record(0x0ff0, 
 const box = (...records: Buffer[]): Buffer => record(0xf004, [record(0xf00d, records)]);
 const drawing = (...boxes: Buffer[]): Buffer => record(0x040c, [record(0xf002, [record(0xf003, boxes)])]);
 
-/** A stream whose last save says where its records are; the first of them is the document. */
+/** A stream with the positions of its records in the last save; the first record is the document. */
 function saved(records: readonly Buffer[], before: Buffer = Buffer.alloc(0)): Record<string, Buffer> {
   const places: number[] = [];
   let at = before.length;

@@ -24,7 +24,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** What the example prints for a file. */
+/** Output of the example for a file. */
 const example = (file: string): string =>
   execFileSync('/bin/sh', ['-c', 'exec "$0" example.ts "$1" 2>&1', process.execPath, file], {
     cwd: folder,

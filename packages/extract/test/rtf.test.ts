@@ -1,4 +1,4 @@
-// What is read of rich text, compared with what a person reads; and files that are damaged or made to do harm.
+// Rich text, compared with its visible text; and damaged or hostile files.
 import { expect, test } from 'vitest';
 import { readRtf } from '../src/formats/rtf.ts';
 import { faultOf } from './faults.ts';

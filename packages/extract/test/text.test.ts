@@ -1,4 +1,4 @@
-// Plain text in the encodings that it comes in; what cannot be told is refused rather than guessed.
+// Plain text in common encodings; an ambiguous one is rejected rather than guessed.
 import { describe, expect, test } from 'vitest';
 import { readText } from '../src/formats/text.ts';
 import { faultOf } from './faults.ts';

@@ -1,4 +1,4 @@
-// What is read of XML: its text in order, and nothing that it points to.
+// XML: its text in order, and no external references.
 import { describe, expect, test } from 'vitest';
 import { readXml } from '../src/formats/xml.ts';
 

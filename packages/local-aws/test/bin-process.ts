@@ -13,10 +13,10 @@ interface BinEnd {
 
 export interface BinProcess {
   readonly child: ChildProcess;
-  /** Rejects with what was printed, if the process ends first. */
+  /** Rejects with the output if the process ends first. */
   readonly ready: Promise<void>;
   readonly ended: Promise<BinEnd>;
-  /** The URL at which a service said that it listens. */
+  /** The URL printed by a listening service. */
   urlOf(service: 'S3' | 'KMS' | 'Redis'): string | undefined;
 }
 

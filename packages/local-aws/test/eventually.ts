@@ -1,4 +1,4 @@
-// Waits until a condition holds: looks again and again until a generous deadline.
+// Waits until a condition holds: polls until a long deadline.
 import { setTimeout as delay } from 'node:timers/promises';
 
 const POLL_MS = 15;

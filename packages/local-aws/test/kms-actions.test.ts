@@ -1,4 +1,4 @@
-// Every action of the local KMS through the real client, and what it refuses.
+// Every action of the local KMS through the real client, and rejected requests.
 import {
   CancelKeyDeletionCommand,
   CreateKeyCommand,

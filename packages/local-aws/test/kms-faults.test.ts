@@ -1,4 +1,4 @@
-// Every fault of the local KMS as the real client meets it, and the counts.
+// Every injected error of the local KMS through the real client, and the counts.
 import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, type KMSClient } from '@aws-sdk/client-kms';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { KMS_ERRORS, type KmsErrorFault } from '../src/kms/fault-injection.ts';

@@ -1,4 +1,4 @@
-// Key policies of the local KMS through the real client: who may do what, in which words the rest is refused.
+// Key policies of the local KMS through the real client: allowed and denied calls, and the text of the denials.
 import {
   CreateKeyCommand,
   DecryptCommand,

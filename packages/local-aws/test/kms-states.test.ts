@@ -1,4 +1,4 @@
-// What every call answers in every state of a key.
+// The result of every call in every state of a key.
 import {
   DecryptCommand,
   DescribeKeyCommand,
@@ -35,7 +35,7 @@ const answerOf = (call: Promise<unknown>): Promise<string> =>
     (error: Error) => `${error.name}: ${error.message}`,
   );
 
-/** What all cryptographic calls on a key answer; they must agree. */
+/** The common result of all cryptographic calls on a key; they must agree. */
 async function cryptographic(KeyId: string, CiphertextBlob: Uint8Array | undefined): Promise<string[]> {
   const other = server.createKey();
   const foreign = await client.send(new EncryptCommand({ KeyId: other, Plaintext: Buffer.from('x') }));

@@ -1,4 +1,4 @@
-// What the local KMS logs: each call as an event of CloudTrail, for the account that called and for that of the key.
+// The log of the local KMS: each call as a CloudTrail event, for the caller's account and the key's.
 import {
   DecryptCommand,
   DescribeKeyCommand,

@@ -1,4 +1,4 @@
-// The redis-server child: ready, kept or not, and gone whatever happens to the process that owns it.
+// The redis-server child: ready, persistent or not, and stopped with its owner process.
 import { Redis } from 'ioredis';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -33,7 +33,7 @@ async function ask<T>(redis: RedisServer | string, question: (client: Redis) => 
   }
 }
 
-/** Starts the owner and resolves with what it printed once its services are up. */
+/** Starts the owner and resolves with its output once its services are up. */
 async function startOwner(...args: string[]): Promise<{ owner: ChildProcess; pid: number; url: string }> {
   const owner = spawn(process.execPath, [OWNER, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(owner.stdout, 'data')) as [Buffer];

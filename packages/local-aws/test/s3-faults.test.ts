@@ -1,4 +1,4 @@
-// Every fault of the S3 emulator as the real client meets it.
+// Every injected error of the S3 emulator through the real client.
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { S3_ERRORS } from '../src/s3/fault-injection.ts';
