@@ -1,6 +1,6 @@
 // `sealdex tenants show`: shows one tenant: key, plan, gates, waiting jobs, and the next action.
 import { Command } from 'commander';
-import type { GateFacts, Operator, TenantFile } from '../app/app.ts';
+import type { GateFacts, Operator, PlatformKeyContent, TenantFile } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
 import { actionLines, actorOf, toneOf } from './gate-lines.ts';
@@ -8,7 +8,8 @@ import { JSON_LINE, TENANT } from './option-texts.ts';
 import { factLines, type Fact } from './table.ts';
 import { IN_FULL, stopsOf } from './tenant-stops.ts';
 import { reencryptionLines, reencryptionViewOf } from './tenants-reencryption.ts';
-import { age, printJson, printLine, printNotice, timeAndAge, type Line } from './terminal.ts';
+import { approximateSize } from '../runtime/units.ts';
+import { age, counted, printJson, printLine, printNotice, timeAndAge, type Line } from './terminal.ts';
 import { withOperator } from './with-clients.ts';
 
 interface TenantView {
@@ -16,6 +17,7 @@ interface TenantView {
   readonly gates: readonly GateFacts[];
   readonly parked: { readonly jobs: number; readonly oldest?: number };
   readonly deadLetters: number;
+  readonly platformKeyContent: PlatformKeyContent;
 }
 
 export function showCommand(): Command {
@@ -36,7 +38,7 @@ Examples:
       checkName(tenant, 'tenant');
       await withOperator(async (operator) => {
         const file = await operator.tenant(tenant);
-        if (asJson) printJson(file);
+        if (asJson) printJson({ ...file, platformKeyContent: await operator.platformKeyContent(tenant) });
         else for (const line of tenantLines(await viewOf(operator, file))) printLine(line);
         for (const line of reencryptionLines(await reencryptionViewOf(operator, file))) printNotice(line);
         const stops = stopsOf(file, IN_FULL);
@@ -47,15 +49,17 @@ Examples:
 
 async function viewOf(operator: Operator, file: TenantFile): Promise<TenantView> {
   const { tenant } = file;
-  const [{ gates }, { parkedByTenant, deadByTenant }] = await Promise.all([
+  const [{ gates }, { parkedByTenant, deadByTenant }, platformKeyContent] = await Promise.all([
     operator.gates({ tenant }),
     operator.status(),
+    operator.platformKeyContent(tenant),
   ]);
   return {
     file,
     gates,
     parked: parkedByTenant.find((each) => each.tenant === tenant) ?? { jobs: 0 },
     deadLetters: deadByTenant.reduce((sum, each) => sum + (each.tenant === tenant ? each.letters : 0), 0),
+    platformKeyContent,
   };
 }
 
@@ -64,8 +68,11 @@ const WHEN_SHUT: Record<TenantFile['whenKeyShut'], string> = {
   refuse: 'new content is rejected',
 };
 
+const platformKeyText = ({ jobs, bytes }: PlatformKeyContent): string | undefined =>
+  jobs === 0 ? undefined : `encrypts the content of ${counted(jobs, 'job')}, ${approximateSize(bytes)}`;
+
 /** All facts of a tenant, then the next action. */
-export function tenantLines({ file, gates, parked, deadLetters }: TenantView): Line[] {
+export function tenantLines({ file, gates, parked, deadLetters, platformKeyContent }: TenantView): Line[] {
   const { tenant, plan, kmsKeyArn, formerKeyArns, whenKeyShut, keepOriginals, paused, blockedKeys, deleted } = file;
   const facts = factLines([
     ['tenant', tenant],
@@ -80,6 +87,7 @@ export function tenantLines({ file, gates, parked, deadLetters }: TenantView): L
     ['originals', keepOriginals ? 'uploaded files are kept, encrypted' : undefined],
     ['parked jobs', `${parked.jobs}${parked.oldest === undefined ? '' : `, oldest ${age(parked.oldest)}`}`],
     ['dead letters', deadLetters],
+    ['platform key', platformKeyText(platformKeyContent)],
   ]);
   return [...facts, '', ...todoLines(tenant, gates, deadLetters)];
 }

@@ -22,25 +22,24 @@ const processOf = (role: Process['role'], takesUploads?: boolean): Process => ({
 
 const EMPTY = { waiting: 0, active: 0, delayed: 0, dead: 0 };
 
-/** The last line for waiting uploads and the processes that live. */
-const lastLine = (waiting: number, processes: readonly Process[]): string | undefined => {
-  const lines = statusLines(
-    {
-      queue: 'main',
-      index: EMPTY,
-      upload: { ...EMPTY, waiting },
-      processes,
-      keys: 0,
-      oldestKeyMs: 0,
-      kmsCalls: {},
-      parkedByTenant: [],
-      platformKeyContent: { jobs: 0, bytes: 0 },
-      deadByTenant: [],
-    },
-    false,
-  );
-  return lines.map(textOfLine).at(-1);
+const STATUS: Status = {
+  queue: 'main',
+  index: EMPTY,
+  upload: EMPTY,
+  processes: [],
+  keys: 0,
+  oldestKeyMs: 0,
+  kmsCalls: {},
+  parkedByTenant: [],
+  platformKeyContent: { jobs: 0, bytes: 0 },
+  deadByTenant: [],
 };
+
+/** The last line for waiting uploads and the processes that live. */
+const lastLine = (waiting: number, processes: readonly Process[]): string | undefined =>
+  statusLines({ ...STATUS, upload: { ...EMPTY, waiting }, processes }, false)
+    .map(textOfLine)
+    .at(-1);
 
 const HINT = 'Install it where the worker runs, then restart the worker: npm install @sealdex/extract';
 
@@ -58,4 +57,11 @@ test.each<[string, number, Process[]]>([
 
 test('status reports that no worker is running, even if jobs wait', () => {
   expect(lastLine(3, [processOf('producer')])).toBe('No worker is running. Start one: sealdex worker');
+});
+
+test('status prints how much content is under the platform key, if there is any', () => {
+  const linesWith = (jobs: number): string[] =>
+    statusLines({ ...STATUS, platformKeyContent: { jobs, bytes: jobs * 512 } }, false).map(textOfLine);
+  expect(linesWith(1)).toContain("Content under the platform key while tenants' keys are unusable: 1 job, 512B");
+  expect(linesWith(0).join('\n')).not.toContain('platform key');
 });

@@ -20,20 +20,31 @@ const FILE: TenantFile = {
   history: [],
 };
 
+const NONE = { jobs: 0, bytes: 0 };
+
 test('tenants show prints the attributes of a tenant, its dead letters and the command that lists them', () => {
-  expect(tenantLines({ file: FILE, gates: [], parked: { jobs: 0 }, deadLetters: 3 })).toEqual([
-    'tenant        acme',
-    'plan          pro',
-    `key           ${KEY}`,
-    `former key    ${FORMER}`,
-    'gate          open',
-    'if shut       new content is rejected',
-    'originals     uploaded files are kept, encrypted',
-    'parked jobs   0',
-    'dead letters  3',
-    '',
-    'Dead letters: sealdex dead list --tenant acme',
-  ]);
+  expect(tenantLines({ file: FILE, gates: [], parked: { jobs: 0 }, deadLetters: 3, platformKeyContent: NONE })).toEqual(
+    [
+      'tenant        acme',
+      'plan          pro',
+      `key           ${KEY}`,
+      `former key    ${FORMER}`,
+      'gate          open',
+      'if shut       new content is rejected',
+      'originals     uploaded files are kept, encrypted',
+      'parked jobs   0',
+      'dead letters  3',
+      '',
+      'Dead letters: sealdex dead list --tenant acme',
+    ],
+  );
+});
+
+test('tenants show prints how much content is under the platform key', () => {
+  const view = { file: FILE, gates: [], parked: { jobs: 0 }, deadLetters: 0 };
+  expect(tenantLines({ ...view, platformKeyContent: { jobs: 2, bytes: 20_480 } })).toContain(
+    'platform key  encrypts the content of 2 jobs, 20KiB',
+  );
 });
 
 test('tenants show names the key of a gate that is not the gate of the current key', () => {
@@ -48,7 +59,7 @@ test('tenants show names the key of a gate that is not the gate of the current k
     explanation: 'Jobs resume automatically after the key is enabled.',
     commands: ['aws kms enable-key'],
   } as const;
-  const view = { file: FILE, gates: [gate], parked: { jobs: 1, oldest: 0 }, deadLetters: 0 };
+  const view = { file: FILE, gates: [gate], parked: { jobs: 1, oldest: 0 }, deadLetters: 0, platformKeyContent: NONE };
   const lines = tenantLines(view).map(textOfLine);
   expect(lines).toContainEqual(
     expect.stringMatching(

@@ -114,10 +114,11 @@ test('show prints key, plan, gate and what waits', async () => {
   ]);
 });
 
-test('show --json prints the tenant file in S3', async () => {
+test('show --json prints the tenant file in S3, and the content under the platform key', async () => {
   const { code, stdout, stderr } = await tenants('show', 'acme', '--json');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  expect(jsonOf(stdout)).toEqual([await scene.operator.tenant('acme')]);
+  const platformKeyContent = { jobs: 0, bytes: 0 };
+  expect(jsonOf(stdout)).toEqual([{ ...(await scene.operator.tenant('acme')), platformKeyContent }]);
 });
 
 test('show exits with 65 for an unknown tenant, and prints how to create it', async () => {
