@@ -65,6 +65,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   dev: async () => (await import('./dev/dev.ts')).devCommand(),
   demo: async () => (await import('./demo.ts')).demoCommand(),
+  completion: async () => (await import('./completion.ts')).completionCommand(),
 };
 
 /** The program with these commands; by default with all, whose files take longer to load than most commands run. */
@@ -101,9 +102,9 @@ export async function main(argv: readonly string[]): Promise<void> {
   await runCommandLine(argv.slice(2));
 }
 
-/** The commands to load: the one that runs, none for the version, all (undefined) for help and suggestions. */
+/** The commands to load: the one that runs, none for the version, all (undefined) for help, suggestions and completion. */
 function neededBy([first = '', ...rest]: readonly string[]): readonly string[] | undefined {
-  if (Object.hasOwn(COMMANDS, first)) return [first];
+  if (Object.hasOwn(COMMANDS, first) && first !== 'completion') return [first];
   return rest.length === 0 && (first === '--version' || first === '-V') ? [] : undefined;
 }
 
