@@ -161,7 +161,7 @@ describe('a format error has a line number and quotes no content:', () => {
 
   const NO_UTF8: [string, Uint8Array][] = [
     ['a byte that begins nothing', Uint8Array.of(0xff)],
-    ['a character that is cut off', Uint8Array.of(0xe6, 0xbc)],
+    ['a truncated character', Uint8Array.of(0xe6, 0xbc)],
     ['an encoded surrogate', Uint8Array.of(0xed, 0xa0, 0x80)],
     ['an overlong form', Uint8Array.of(0xc0, 0xaf)],
     ['Latin-1', Buffer.from('é', 'latin1')],

@@ -85,7 +85,7 @@ describe('an error unrelated to the key ends keys check with its own code, after
   test.each([
     ['throttled', KMS_ERRORS.throttled, 75, 'KMS_THROTTLED ThrottlingException'],
     ['an outage', KMS_ERRORS.internal, 69, 'KMS_FAILED KMSInternalException'],
-    ['our credentials', KMS_ERRORS.expiredCredentials, 69, 'PLATFORM_CREDENTIALS ExpiredTokenException'],
+    ['expired credentials', KMS_ERRORS.expiredCredentials, 69, 'PLATFORM_CREDENTIALS ExpiredTokenException'],
   ] as const)('%s', async (_, fault, exit, mark) => {
     const arn = scene.services.kms.createKey();
     scene.services.kms.faults.set({ match: { key: arn, operation: 'Encrypt' }, fault });

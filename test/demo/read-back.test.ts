@@ -54,7 +54,7 @@ describe('the official decrypt', () => {
   });
 
   test.each([
-    ['there is no object', undefined],
+    ['the object is missing', undefined],
     ['the object is not a message', Buffer.from('no message')],
   ])('is false if %s', async (_, body) => {
     expect(await check(body)).toBe(false);

@@ -30,7 +30,7 @@ describe('a value without a JSON form is rejected with its field:', () => {
     ['undefined', undefined],
     ['a function', () => 1],
     ['a symbol', Symbol('x')],
-    ['raw JSON that is no integer', rawJSON('1.5')],
+    ['raw JSON other than an integer', rawJSON('1.5')],
     ['NaN', Number.NaN],
     ['Infinity', Number.POSITIVE_INFINITY],
     ['a Date', new Date(0)],

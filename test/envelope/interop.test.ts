@@ -38,7 +38,7 @@ const keyring = (context?: EncryptionContext): KmsKeyringNode =>
 
 const CONTEXTS: readonly (readonly [string, EncryptionContext])[] = [
   ['no context', {}],
-  ['our context', { tenant: 't-42', period: '2026-11-23T17:41Z', purpose: 'documents' }],
+  ['the context of sealdex', { tenant: 't-42', period: '2026-11-23T17:41Z', purpose: 'documents' }],
   ['keys of several bytes', { é: 'x', tenant: 'ü', ключ: '鍵', a: '' }],
   ['keys that UTF-16 sorts otherwise', { '\u{1f600}': '1', '\uff5e': '2', '\ue000': '3', '\u{10ffff}': '4' }],
 ];

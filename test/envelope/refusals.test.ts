@@ -41,7 +41,7 @@ type Case = readonly [string, Refusal, Buffer];
 /** Rejected by the header, so before unwrap is called. */
 const BEFORE_UNWRAP: readonly Case[] = [
   ['nothing at all', 'truncated', Buffer.alloc(0)],
-  ['a context that is longer than the message', 'truncated', Buffer.concat([good.subarray(0, 35), noise(2)])],
+  ['a context longer than the message', 'truncated', Buffer.concat([good.subarray(0, 35), noise(2)])],
   ['a message as base64 text', 'base64', Buffer.from(good.toString('base64').replace(/^Ag/, 'AY'))],
   ['version 1', 'unsupported-version', write({ version: 1 })],
   ['version 3', 'unsupported-version', write({ version: 3 })],
@@ -57,8 +57,8 @@ const BEFORE_UNWRAP: readonly Case[] = [
   ['a context with fewer pairs than it counts', 'context', write({ context: pairs(['a', 'b']).fill(2, 1, 2) })],
   ['a context key that runs past the context', 'context', write({ context: Buffer.from('0001000561', 'hex') })],
   ['a context with the same key twice', 'context', write({ context: pairs(['a', '1'], ['a', '2']) })],
-  ['a context key that is not UTF-8', 'context', write({ context: pairs([Buffer.from([0xff]), 'x']) })],
-  ['a context value that is not UTF-8', 'context', write({ context: pairs(['x', Buffer.from([0xc3])]) })],
+  ['a context key in invalid UTF-8', 'context', write({ context: pairs([Buffer.from([0xff]), 'x']) })],
+  ['a context value in invalid UTF-8', 'context', write({ context: pairs(['x', Buffer.from([0xc3])]) })],
   ['an encoded surrogate in a context', 'context', write({ context: pairs(['x', Buffer.from('eda080', 'hex')]) })],
   ['a reserved context key', 'context', write({ context: pairs(['aws-crypto-public-key', 'x']) })],
   ['no wrapped data key', 'edk-count', write({ edks: [] })],
@@ -70,9 +70,9 @@ const BEFORE_UNWRAP: readonly Case[] = [
     'provider',
     write({ edks: [{ ...edk, provider: 'raw', info: noise(40) }] }),
   ],
-  ['an ARN that is not UTF-8', 'provider', write({ edks: [{ ...edk, info: Buffer.from([0x61, 0xff]) }] })],
+  ['an ARN in invalid UTF-8', 'provider', write({ edks: [{ ...edk, info: Buffer.from([0x61, 0xff]) }] })],
   [
-    'a non-framed message that is right in itself',
+    'a valid non-framed message',
     'non-framed',
     write({ contentType: 1, frameBytes: 0, content: singleBlock(golden, TEXT) }),
   ],
@@ -92,7 +92,7 @@ const BY_HEADER: readonly Case[] = [
   ['another ARN under the old tag', 'header-tag', flipped(good.indexOf('mrk-') + 10)],
   ['another wrapped key under the old tag', 'header-tag', flipped(good.indexOf(WRAPPED))],
   ['another frame length under the old tag', 'header-tag', flipped(good.indexOf(WRAPPED) + WRAPPED.length + 4)],
-  ['a header whose tag is of another header', 'header-tag', write({ headerTag: noise(16) })],
+  ['a header with the tag of another header', 'header-tag', write({ headerTag: noise(16) })],
 ];
 
 /** Rejected in the frames; the third column is the number of plaintext bytes released before. */
@@ -112,7 +112,7 @@ const BY_FRAMES: readonly (readonly [string, Refusal, Buffer, number])[] = [
     16,
   ],
   [
-    'a final frame that is longer than a frame, with a right tag',
+    'a final frame longer than a frame, with a valid tag',
     'final-length',
     write({ content: [first, { kind: 'final', sequence: 2, plaintext: TEXT.subarray(8) }] }),
     8,

@@ -34,7 +34,7 @@ const GATE = 'gate';
 const CASES: Record<string, [Fault, Outcome]> = {
   'nothing wrong': [() => {}, { kind: 'done' }],
   'a disabled KMS key': [({ kms }) => kms.disable(keyArn), { kind: 'park', code: 'KEY_DISABLED', gate: GATE }],
-  'a KMS key that is to be deleted': [
+  'a KMS key pending deletion': [
     ({ kms }) => kms.scheduleDeletion(keyArn),
     { kind: 'park', code: 'KEY_PENDING_DELETION', gate: GATE },
   ],
@@ -42,7 +42,7 @@ const CASES: Record<string, [Fault, Outcome]> = {
     ({ kms }) => kms.faults.set({ fault: KMS_FAULTS.accessDenied }),
     { kind: 'park', code: 'KEY_DENIED', gate: GATE },
   ],
-  'a KMS key that is gone': [({ kms }) => kms.forget(keyArn), { kind: 'park', code: 'KEY_NOT_FOUND', gate: GATE }],
+  'a deleted KMS key': [({ kms }) => kms.forget(keyArn), { kind: 'park', code: 'KEY_NOT_FOUND', gate: GATE }],
   'a KMS that throttles': [({ kms }) => kms.faults.set({ fault: KMS_FAULTS.throttled }), retry('KMS_THROTTLED')],
   'a KMS that fails': [({ kms }) => kms.faults.set({ fault: KMS_FAULTS.internal }), retry('KMS_FAILED')],
   'expired credentials': [
@@ -54,15 +54,15 @@ const CASES: Record<string, [Fault, Outcome]> = {
     retry('STORE_FAILED'),
   ],
   'a store that fails': [({ bucket }) => bucket.faults.set({ fault: STORE_FAULTS.internal }), retry('STORE_FAILED')],
-  'a refused write while the bucket works': [
+  'a denied write while the bucket works': [
     ({ bucket }) => bucket.faults.set({ match: DOCUMENTS, fault: STORE_FAULTS.accessDenied }),
     retry('STORE_FAILED', true),
   ],
-  'a bucket that refuses all writes': [
+  'a bucket without write access': [
     ({ bucket }) => bucket.faults.set({ match: { operation: 'put' }, fault: STORE_FAULTS.accessDenied }),
     { kind: 'pause', code: 'PLATFORM_STORE' },
   ],
-  'a bucket that is gone': [
+  'a deleted bucket': [
     ({ bucket }) => bucket.faults.set({ match: { operation: 'put' }, fault: STORE_FAULTS.noSuchBucket }),
     { kind: 'pause', code: 'PLATFORM_STORE' },
   ],

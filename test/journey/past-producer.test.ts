@@ -57,15 +57,15 @@ const SHAPES: Record<string, Shape> = {
   'an array': () => [1, 2, 3],
   'no version': (good) => ({ ...good, v: undefined }),
   'version 0': (good) => ({ ...good, v: 0 }),
-  'a kind that is no string': (good) => ({ ...good, kind: 7 }),
+  'a kind given as a number': (good) => ({ ...good, kind: 7 }),
   'no tenant': (good) => ({ ...good, tenant: undefined }),
   'a tenant that leaves its folder': (good) => ({ ...good, tenant: '../acme' }),
   'a corpus with a slash': (good) => ({ ...good, corpus: 'docs/other' }),
-  'a revision that is no whole number': (good) => ({ ...good, revision: 1.5 }),
+  'a fractional revision': (good) => ({ ...good, revision: 1.5 }),
   'a negative revision': (good) => ({ ...good, revision: -1 }),
-  'an object that is no hash': (good) => ({ ...good, object: 'x' }),
+  'an object without a hash': (good) => ({ ...good, object: 'x' }),
   'no content': (good) => ({ ...good, content: undefined }),
-  'content that is no base64': (good) => ({ ...good, content: { inline: '***' } }),
+  'content other than base64': (good) => ({ ...good, content: { inline: '***' } }),
   'content of 12 MB': (good) => ({ ...good, content: { inline: 'A'.repeat(12_000_000) } }),
   'an intake name that leaves its folder': (good) => ({ ...good, content: { intake: '../../../tenants' } }),
   'two contents': (good) => ({ ...good, content: { inline: 'AAAA', intake: '0123456789abcdef' } }),
@@ -81,7 +81,7 @@ test.for(Object.entries(SHAPES))('data with %s becomes a dead letter at once', a
 type Tamper = (one: Forged, two: Forged) => object;
 
 const TAMPERED: Record<string, [Tamper, Code]> = {
-  'bytes that are no message': [
+  'bytes other than a message': [
     () => ({ content: { inline: Buffer.from('garbage').toString('base64') } }),
     'CONTENT_TAMPERED',
   ],
@@ -91,8 +91,8 @@ const TAMPERED: Record<string, [Tamper, Code]> = {
   'another corpus': [() => ({ corpus: 'secret' }), 'CONTENT_TAMPERED'],
   'another document': [() => ({ object: 'b'.repeat(64) }), 'CONTENT_TAMPERED'],
   'another tenant': [() => ({ tenant: 'other' }), 'CONTENT_TAMPERED'],
-  'a tenant that is not there': [() => ({ tenant: 'nobody' }), 'TENANT_UNKNOWN'],
-  'content that is gone': [() => ({ content: { intake: '0123456789abcdef' } }), 'CONTENT_MISSING'],
+  'an unknown tenant': [() => ({ tenant: 'nobody' }), 'TENANT_UNKNOWN'],
+  'deleted content': [() => ({ content: { intake: '0123456789abcdef' } }), 'CONTENT_MISSING'],
 };
 
 test.for(Object.entries(TAMPERED))('a job with %s becomes a dead letter at once', async ([, [tamper, code]]) => {
@@ -118,7 +118,7 @@ const FAULTS: Record<string, [Partial<ForgeRequest>, Code]> = {
   '50 levels of metadata': [structured({ metadata: nested(50) }), 'DOCUMENT_INVALID'],
   '50 levels of sections': [structured({ sections: nestedSections(50) }), 'DOCUMENT_INVALID'],
   'metadata of 2 MiB': [structured({ metadata: { a: 'a'.repeat(2 * 1_048_576) } }), 'DOCUMENT_INVALID'],
-  'a part of a core document that is too long': [{ body: JSON.stringify(longPart) }, 'DOCUMENT_INVALID'],
+  'a long part of a core document': [{ body: JSON.stringify(longPart) }, 'DOCUMENT_INVALID'],
   'another id than its header': [{ body: JSON.stringify(documentOf('another', 'Text.')) }, 'CONTENT_TAMPERED'],
   'a header of another tenant': [{ header: { tenant: 'other' } }, 'CONTENT_TAMPERED'],
   'a header of another kind': [{ header: { kind: 'delete' } }, 'CONTENT_TAMPERED'],

@@ -56,7 +56,7 @@ interface Fault {
 }
 
 const FAULTS: Record<string, Fault> = {
-  'a bucket that refuses': {
+  'a bucket without access': {
     code: 'PLATFORM_STORE',
     breaks: ({ s3 }) => s3.faults.set({ match: { method: 'PUT' }, fault: S3_ERRORS.accessDenied }),
     tenant: 'acme',

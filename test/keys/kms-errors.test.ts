@@ -91,11 +91,11 @@ const ERRORS: Record<string, Expected> = {
     deniedBy: 'operator',
     also: {
       'no identity-based policy': KMS_ERRORS.accessDeniedByUs,
-      'our explicit deny': denied('with an explicit deny in an identity-based policy'),
-      'our boundary': denied('because no permissions boundary allows the kms:Decrypt action'),
-      'our session': denied('because no session policy allows the kms:Decrypt action'),
-      'our VPC endpoint': denied('with an explicit deny in a VPC endpoint policy'),
-      'our organization': denied('with an explicit deny in a service control policy'),
+      "the role's explicit deny": denied('with an explicit deny in an identity-based policy'),
+      "the role's boundary": denied('because no permissions boundary allows the kms:Decrypt action'),
+      "the role's session": denied('because no session policy allows the kms:Decrypt action'),
+      "the role's VPC endpoint": denied('with an explicit deny in a VPC endpoint policy'),
+      "the role's organization": denied('with an explicit deny in a service control policy'),
     },
   }),
   denied: expected('KEY_DENIED', 'PLATFORM_KEY', ['AccessDeniedException'], {

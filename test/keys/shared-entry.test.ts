@@ -71,9 +71,9 @@ const INVALID_ENTRIES: [string, (arn: string, good: string) => string | Buffer |
   ['an entry without its key', (arn) => `1 ${arn} `],
   ['another version', (_, good) => good.replace('1', '2')],
   ['words', () => 'not an entry at all'],
-  ['bytes that are no text', () => Buffer.from('31ff fe00 80c3 28ed a080'.replaceAll(' ', ''), 'hex')],
+  ['bytes other than text', () => Buffer.from('31ff fe00 80c3 28ed a080'.replaceAll(' ', ''), 'hex')],
   ['100,000 bytes', (arn) => `1 ${arn} ${'A'.repeat(100_000)}`],
-  ['base64 that is not canonical', (_, good) => `${good}=`],
+  ['non-canonical base64', (_, good) => `${good}=`],
 ];
 
 function flipped(good: string): string {

@@ -111,11 +111,11 @@ describe('transition', () => {
   /** Edges that a guard closes to the events of the table above. */
   const GUARDED: readonly [string, GateRecord, GateEvent, GatePhase | '-'][] = [
     ['a first successful probe', { ...SHUT, goodProbes: 0 }, EVENTS.probeSucceeded, 'shut'],
-    ['a confirming probe that is early', { ...SHUT, nextProbe: NOW + 1 }, EVENTS.probeSucceeded, '-'],
-    ['a key that is gone for less than 24 hours', { ...SHUT, codeSince: NOW - DAY_MS + 1 }, EVENTS.keyGone, '-'],
+    ['an early confirming probe', { ...SHUT, nextProbe: NOW + 1 }, EVENTS.probeSucceeded, '-'],
+    ['a key not found for less than 24 hours', { ...SHUT, codeSince: NOW - DAY_MS + 1 }, EVENTS.keyGone, '-'],
     ['a key that KMS found before', { ...SHUT, code: 'KEY_DISABLED' }, EVENTS.keyGone, '-'],
-    ['a drain at a destroyed key that is detached', RECORDS.destroyed!, { kind: 'drained', isDetached: true }, 'open'],
-    ['a gate that is open for an hour', { ...RECORDS.open!, since: NOW - HOUR_MS }, EVENTS.openExpired, '-'],
+    ['a drain at a detached destroyed key', RECORDS.destroyed!, { kind: 'drained', isDetached: true }, 'open'],
+    ['a gate open for an hour', { ...RECORDS.open!, since: NOW - HOUR_MS }, EVENTS.openExpired, '-'],
   ];
 
   test.each(GUARDED)('%s', (_, record, event, to) => {

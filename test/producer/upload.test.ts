@@ -148,10 +148,10 @@ describe('a rejected upload', () => {
   const cases: [string, () => Partial<UploadRequest>, object][] = [
     ['a length over the limit', () => ({ length: LIMIT + 1 }), { code: 'FILE_TOO_LARGE', field: 'body' }],
     ['bytes over the limit', () => ({ body: Buffer.alloc(LIMIT + 1) }), { code: 'FILE_TOO_LARGE', field: 'body' }],
-    ['fewer bytes than told', () => ({ length: 200_001 }), { code: 'DOCUMENT_INVALID', field: 'length' }],
-    ['more bytes than told', () => ({ length: 199_999 }), { code: 'DOCUMENT_INVALID', field: 'length' }],
+    ['fewer bytes than declared', () => ({ length: 200_001 }), { code: 'DOCUMENT_INVALID', field: 'length' }],
+    ['more bytes than declared', () => ({ length: 199_999 }), { code: 'DOCUMENT_INVALID', field: 'length' }],
     ['a stream that fails', () => ({ body: failing() }), { code: 'DOCUMENT_INVALID', field: 'body' }],
-    ['a stream that fails while it is sent', () => ({ body: failing(), length: 200_000 }), { field: 'body' }],
+    ['a stream that fails during the upload', () => ({ body: failing(), length: 200_000 }), { field: 'body' }],
     ['an empty stream', () => ({ body: Readable.from([]) }), { code: 'DOCUMENT_INVALID', field: 'body' }],
     ['no bytes', () => ({ body: new Uint8Array() }), { code: 'DOCUMENT_INVALID', field: 'body' }],
     ['text for bytes', () => ({ body: Readable.from(['text']) }), { code: 'DOCUMENT_INVALID', field: 'body' }],

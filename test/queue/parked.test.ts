@@ -91,7 +91,7 @@ const KILLS: Record<string, { job?: (job: Job<JobData, null>) => Job<JobData, nu
   'after the entry': { job: (job) => moving(job, async () => kill()) },
   'after the delay': { job: (job) => moving(job, async (really) => (await really(), kill())) },
   'after the note': { deps: { isOpen: kill } },
-  'after another look at the gates': { deps: { isOpen: () => true, promote: async () => kill() } },
+  'after another read of the gates': { deps: { isOpen: () => true, promote: async () => kill() } },
   'after the promotion': {
     deps: { isOpen: () => true, promote: async (id) => (await promoter(fixture.bull)(id), kill()) },
   },
@@ -207,7 +207,7 @@ test('a parked job has a status with code and park time until it is released', a
 
 test.for([
   ['is done', { kind: 'done' }, 'done'],
-  ['meets an outage', { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false }, 'retrying'],
+  ['fails in an outage', { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false }, 'retrying'],
 ] as const)('a job that returns without a release and %s loses its entry', async ([, outcome, state]) => {
   const job = await taken();
   await park(depsWith(), job, TOKEN, AT);

@@ -105,7 +105,7 @@ const RULES: Record<string, NonNullable<Example['rules']>> = {
       '<NoncurrentVersionExpiration><NoncurrentDays>7</NoncurrentDays></NoncurrentVersionExpiration>',
     ),
   },
-  'only the rules that are enabled': {
+  'only enabled rules': {
     lifecycle: [{ ...PLAIN, id: 'on', expiresAfterDays: 30 }],
     xml: ruleXml('off', '<Prefix></Prefix>', AFTER_30, 'Disabled') + ruleXml('on', '<Prefix></Prefix>', AFTER_30),
   },
