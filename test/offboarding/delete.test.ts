@@ -111,7 +111,8 @@ test('a tenant with documents, originals, deletions, dead letters and thousands 
     'parking:jobs',
     'parking:gates',
     'letters',
-    'backlog',
+    'backlog:jobs',
+    'backlog:platform-jobs',
   ])
     expect(named.join('\n')).toContain(`}:${fixture}`);
 
