@@ -80,7 +80,11 @@ function onFirstCall<Port extends Adapter>(calls: Calls<Port>, open: () => Promi
   ]);
   const close = (): void => {
     isClosed = true;
-    void opening?.then((port) => port.close());
+    opening?.then(
+      (port) => port.close(),
+      // The call that failed has the error.
+      () => {},
+    );
   };
   return { ...Object.fromEntries(methods), close } as Port;
 }
