@@ -152,7 +152,7 @@ test('a paused worker is not ready, reports that in its metrics, and returns its
   expect(await answer(worker.port, '/readyz')).toEqual([503, 'not ready: PLATFORM_KEY']);
   expect(await answer(worker.port, '/livez')).toEqual([200, 'alive']);
   expect((await answer(worker.port, '/metrics'))[1]).toContain('sealdex_ready 0');
-  // The process may know before the job has been put back.
+  // The process may report it before the job is handed back.
   await eventually(async () => (await installation.producer.status(jobId)).state === 'retrying');
   expect(await installation.producer.status(jobId)).toMatchObject({ state: 'retrying', code: 'PLATFORM_KEY' });
   const job = await installation.queue.getJob(jobId);

@@ -1,4 +1,4 @@
-// The pause of a worker for platform faults: which outcomes of jobs begin it, and which do not end it.
+// The pause of a worker after platform errors: the job outcomes that start it, and those that do not end it.
 import { expect, test } from 'vitest';
 import { createPlatform, type PlatformDeps } from '../../src/app/platform.ts';
 import { silentLog } from '../../src/runtime/log.ts';

@@ -1,4 +1,4 @@
-// Unknown SEALDEX_ variables: which roles reject them, and which only warn.
+// Unknown SEALDEX_ variables: the roles that reject them, and those that only warn.
 import { expect, test } from 'vitest';
 import { createOperator, createProducer, createReader } from '../../src/app/app.ts';
 

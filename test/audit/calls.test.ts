@@ -1,4 +1,4 @@
-// The lines of the audit log: what each call to KMS with a tenant's key, and each change of a tenant, leaves there.
+// The audit log: the lines of each KMS call with a tenant's key, and of each change of a tenant.
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll, beforeEach, expect, test, vi } from 'vitest';
 import { withAuditContext, createAuditLog, type AuditLog } from '../../src/runtime/audit-log.ts';

@@ -60,7 +60,7 @@ export async function openFixture(): Promise<Fixture> {
     return { audit: 1, time, tenant: 'acme', operation, key, ...context, ...ended, process: 'worker 8f3a', job: 'j1' };
   }
 
-  /** Under that context, without a line. */
+  /** The context of the calls, without an audit line. */
   const wrapped = async (KeyId: string, EncryptionContext: Context): Promise<Uint8Array> => {
     const { CiphertextBlob } = await client.send(
       new EncryptCommand({ KeyId, Plaintext: Buffer.alloc(32), EncryptionContext: { ...EncryptionContext } }),
@@ -111,7 +111,7 @@ interface Answer {
   readonly $metadata: { readonly requestId?: string | undefined };
 }
 
-/** As the command line does it, without its files. */
+/** As the command line does, without files. */
 export async function reconcile(
   lines: readonly Line[],
   events: readonly object[],

@@ -1,4 +1,4 @@
-// Where the audit log goes: a file that others may rotate, or standard output; and what happens when it cannot be written.
+// Destinations of the audit log: a file that other programs may rotate, or standard output; and failed writes.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';

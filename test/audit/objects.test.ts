@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { objectsOf } from '../../src/audit/objects.ts';
 
-/** In pieces of that many bytes. */
+/** In pieces of the given number of bytes. */
 async function* pieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }

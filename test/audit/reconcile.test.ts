@@ -22,7 +22,7 @@ beforeEach(() => {
   before = fixture.kms.trail().length;
 });
 
-/** What this test made. */
+/** Calls of this test. */
 const trail = (): object[] => fixture.kms.trail().slice(before);
 
 const foreignCall = (by: string): Promise<unknown> =>
@@ -247,7 +247,7 @@ describe('a different call is reported with both sides', () => {
 });
 
 describe('calls without a response', () => {
-  /** Sent, and lost on the way back. */
+  /** Sent, with a lost response. */
   const lost = (line: Line): Line => ({ ...line, result: 'unanswered', requestId: undefined });
 
   test('match a similar event of that time, each one once', async () => {

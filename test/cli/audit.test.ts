@@ -1,4 +1,4 @@
-// `sealdex audit reconcile`: its report, its JSON, the files that it takes, and its exit codes. The calls are real ones.
+// `sealdex audit reconcile`: its report, JSON, input files and exit codes, with real calls.
 import { GetKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// Colors: only for what needs action, only on a terminal, and not with NO_COLOR or TERM=dumb.
+// Colors: only for output that needs action, only on a terminal, and not with NO_COLOR or TERM=dumb.
 import { describe, expect, test } from 'vitest';
 import { checkLines } from '../../src/cli/check-line.ts';
 import { gateLines } from '../../src/cli/gate-lines.ts';

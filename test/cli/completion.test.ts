@@ -1,4 +1,4 @@
-// `sealdex completion`: what bash really completes, and that every script has all commands, options and choices.
+// `sealdex completion`: the completions of a real bash, and all commands, options and choices in every script.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ beforeAll(async () => {
 
 afterAll(() => folder[Symbol.dispose]());
 
-/** What bash offers for the last of the words. */
+/** Completions of the last word in bash. */
 function completed(...words: string[]): string[] {
   const script = `
     source "$0"

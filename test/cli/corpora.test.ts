@@ -1,4 +1,4 @@
-// `sealdex corpora list`: the corpora of one tenant, also of one with more than a page of them.
+// `sealdex corpora list`: the corpora of one tenant, also beyond one page.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createStore } from '../../src/store/s3/s3-store.ts';
 import { loadConfig } from '../../src/runtime/config.ts';

@@ -33,7 +33,7 @@ afterAll(async () => {
   await scene[Symbol.asyncDispose]();
 });
 
-/** As sealdex dev leaves it while it runs. */
+/** The state that a running sealdex dev leaves. */
 const writeEnv = (settings: Settings): void => writeFileSync(envFile, `${exportLines(settings).join('\n')}\n`);
 
 /** Without settings in the environment: those of the file apply. */
@@ -88,7 +88,7 @@ describe('dev key', () => {
     const kms = await startKms();
     const settings = { ...scene.settings, AWS_ENDPOINT_URL_KMS: kms.endpoint };
     writeEnv(settings);
-    // That of another directory.
+    // The file of another directory.
     expect(await devKey('disable')).toMatchObject({ code: 69, stdout: '', stderr: NOT_RUNNING });
     await kms.stop();
     expect(await devKey('disable')).toMatchObject({ code: 69, stdout: '', stderr: NOT_RUNNING });

@@ -55,7 +55,10 @@ const isListening = (port: number): Promise<boolean> =>
       .once('error', () => {});
   });
 
-/** The first of four free ports in a row, below those that the system hands out; random, since other test runs choose as well. */
+/**
+ * The first of four consecutive free ports, below those that the system assigns; random, since other test runs choose as
+ * well.
+ */
 async function freePorts(): Promise<number> {
   for (let tries = 0; tries < 100; tries += 1) {
     const first = 20_000 + 4 * randomInt(2500);
@@ -141,7 +144,7 @@ describe('dev', () => {
     await eventually(() => running.stderr().includes('Starting'));
     running.child.kill('SIGINT');
     const { code, stdout, stderr } = await running.ended;
-    // On a machine where this test is slower than the start, it ended as one that was ready.
+    // On a machine where this test is slower than the start, the process was ready before.
     expect(code).toBe(stdout === '' ? 130 : 0);
     expect(stderr).not.toContain('sealdex:');
     expect(existsSync(envFile())).toBe(false);

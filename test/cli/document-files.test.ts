@@ -250,7 +250,7 @@ describe('lines', () => {
     const before = held();
     async function* endless(): AsyncGenerator<Buffer> {
       for (let given = 0; given < 256; given++) yield Buffer.alloc(1_048_576, 0x20);
-      // The collector frees buffers in threads of its own.
+      // The collector frees buffers in separate threads.
       await eventually(() => held() - before < 64 * 1_048_576);
     }
     const lines: Line[] = [];

@@ -1,4 +1,4 @@
-// `sealdex extract`: the record of a file as a worker would store it, without settings, and why there is none.
+// `sealdex extract`: the record of a file as a worker would store it, without settings, and the reasons for failures.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

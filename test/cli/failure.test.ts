@@ -1,4 +1,4 @@
-// The text of a failed command: the code's place in it, and its remedy.
+// The text of a failed command: the position of the code, and the remedy.
 import { expect, test } from 'vitest';
 import { textOf } from '../../src/cli/failure.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';

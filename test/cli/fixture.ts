@@ -1,4 +1,4 @@
-// One installation that the commands of a test file share: services, tenants, and a worker when one is wanted.
+// One installation shared by the commands of a test file: services, tenants, and an optional worker.
 import { createOperator, startWorker, type Operator, type RunningWorker } from '../../src/app/app.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { testServices, type TestServices } from '../support/services.ts';

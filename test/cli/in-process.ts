@@ -1,4 +1,4 @@
-// Runs the command line in the test's own process, with streams, environment, signals and exit code of its own.
+// Runs the command line in the test's process, with separate streams, environment, signals and exit code.
 import { EventEmitter } from 'node:events';
 import { PassThrough, Writable } from 'node:stream';
 import { runCommandLine } from '../../src/cli/cli.ts';
@@ -18,13 +18,13 @@ export interface InProcessOptions {
   readonly isTTY?: boolean;
 }
 
-/** Disposed of, it is interrupted unless it has ended. */
+/** Disposing of it interrupts the command unless it has ended. */
 export interface InProcess extends AsyncDisposable {
   readonly ended: Promise<Ended>;
   readonly stdin: PassThrough;
   stdout(): string;
   stderr(): string;
-  /** Standard output as it was written. */
+  /** Raw standard output. */
   bytes(): Buffer;
   /** Sends the command a signal, as Ctrl-C does. */
   kill(signal: 'SIGINT' | 'SIGTERM'): void;
@@ -63,7 +63,7 @@ export function startInProcess(args: readonly string[], options: InProcessOption
   };
 }
 
-/** Runs a command to its end. @throws Error when it printed a stack trace, which none may ever do. */
+/** Runs a command to its end. @throws Error if it printed a stack trace, which no command may do. */
 export const runInProcess = async (args: readonly string[], options: InProcessOptions = {}): Promise<Ended> =>
   withoutStack(args, await startInProcess(args, options).ended);
 
@@ -113,7 +113,7 @@ class Recorder extends Writable {
 
 const entered = { count: 0, from: '' };
 
-/** A process has one working folder: commands that run at the same time must agree on it. */
+/** A process has one working folder: parallel commands must use the same. */
 function enterFolder(cwd: string | undefined): () => void {
   if (cwd === undefined) return () => {};
   if (entered.count > 0 && process.cwd() !== cwd)

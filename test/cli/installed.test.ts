@@ -20,7 +20,7 @@ beforeAll(() => {
   execFileSync(process.execPath, [...tsc, '--noCheck', '--outDir', join(folder.path, 'dist')]);
   for (const path of ['bin', 'package.json']) cpSync(join(ROOT, path), join(folder.path, path), { recursive: true });
   linkModules();
-  // What raised-deadlines.ts does for the sources.
+  // Same as raised-deadlines.ts for the sources.
   writeFileSync(
     join(folder.path, 'raise.js'),
     `import { scheduling } from './dist/extract/extractor.js';
@@ -32,7 +32,7 @@ beforeAll(() => {
 
 afterAll(() => folder[Symbol.dispose]());
 
-/** All that is installed here, but for the local services. */
+/** All installed packages, except the local services. */
 function linkModules(): void {
   const names = readdirSync(join(ROOT, 'node_modules')).filter((name) => name !== '@sealdex' && !name.startsWith('.'));
   mkdirSync(join(folder.path, 'node_modules/@sealdex'), { recursive: true });

@@ -32,7 +32,7 @@ async function enqueue(tenant: string): Promise<string> {
 const becomes = (jobId: string, state: string): Promise<true> =>
   eventually(async () => (await producer.status(jobId)).state === state);
 
-/** A tenant with a KMS key of its own, which `spoil` makes unusable, and one parked job. */
+/** A tenant with its own KMS key, made unusable by `breakKey`, and one parked job. */
 async function parkedTenant(tenant: string, breakKey: (key: string) => void): Promise<{ key: string; job: string }> {
   const key = scene.services.kms.createKey();
   await scene.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: key });

@@ -1,4 +1,4 @@
-// What a command loads: only what it needs, since loading is most of the time of a short command.
+// Modules loaded by a command: only the necessary ones, since loading is most of the time of a short command.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -11,7 +11,7 @@ import { temporaryFolder } from './temporary-folder.ts';
 const folder = temporaryFolder();
 let services: TestServices;
 
-/** Writes down every module that the process loads. */
+/** Records every module loaded by the process. */
 const HOOK = `
   import { writeFileSync } from 'node:fs';
   import { registerHooks } from 'node:module';

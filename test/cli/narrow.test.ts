@@ -57,7 +57,7 @@ async function layLetter(): Promise<void> {
   redis.disconnect();
 }
 
-/** All but the commands, which are not broken, so that they can be copied. */
+/** Everything except commands, which are not broken, so that they can be copied. */
 const textIn = (stdout: string): string[] =>
   linesOf(stdout).filter((line) => !/^(?:.*: | *)(?:aws|npm|sealdex) /.test(line));
 

@@ -8,7 +8,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** @throws Error when a stack trace was printed, which no command may ever do. */
+/** @throws Error if a stack trace was printed, which no command may do. */
 export function withoutStack(args: readonly string[], ended: Ended): Ended {
   const stack = /^\s+at .*[:(]\d+/m.exec(`${ended.stdout}\n${ended.stderr}`);
   if (stack) throw new Error(`sealdex ${args.join(' ')} printed a stack trace: ${stack[0].trim()}`);
@@ -26,7 +26,7 @@ export const noticesOf = (stderr: string): string[] =>
       ),
   );
 
-/** Every line of an output as JSON; fails when one is not. */
+/** Every line of an output as JSON; fails for any other line. */
 export const jsonOf = (text: string): Record<string, unknown>[] =>
   linesOf(text).map((line) => JSON.parse(line) as Record<string, unknown>);
 

@@ -1,4 +1,4 @@
-// Time for work that waits on a fake clock: it passes until the work has ended.
+// Advances a fake clock until the work has ended.
 import { setImmediate } from 'node:timers/promises';
 import type { FakeClock } from '../support/clock.ts';
 

@@ -1,4 +1,4 @@
-// `sealdex keys policy` and `sealdex policy`: JSON alone on standard output, no settings needed, one clear error.
+// `sealdex keys policy` and `sealdex policy`: only JSON on standard output, no settings needed, one clear error.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// The command line as a process: what only a process of its own has, beside the tests that run commands in process.
+// The command line as a process: properties that commands run in the test's process lack.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -54,7 +54,7 @@ test('settings are read from the environment, and the output of a command is wri
 });
 
 describe('standard output', () => {
-  /** Runs sealdex in a shell of a user, after `setup`. */
+  /** Runs sealdex in a user's shell, after `setup`. */
   async function shell(script: string): Promise<{ code: number | null; stderr: string }> {
     const child = spawn('bash', ['-c', `set -o pipefail; sealdex() { "$NODE" "$BIN" "$@"; }; ${script}`], {
       env: {

@@ -1,4 +1,4 @@
-// Questions before what cannot be undone: any other response than yes changes nothing.
+// Confirmations of irreversible commands: any response other than yes changes nothing.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { openScene, type Scene } from './fixture.ts';

@@ -1,4 +1,4 @@
-// The command line where the package with the file readers is not installed.
+// The command line without the package of file readers.
 import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,4 @@
-// Runs the command line as a user does: bin/sealdex.js in a process of its own, with an environment of its own.
+// Runs the command line as a user does: bin/sealdex.js in a child process, with a separate environment.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -73,7 +73,7 @@ function startCommand([command = '', ...args]: readonly string[], options: Omit<
   };
 }
 
-/** Runs a command to its end. @throws Error when it printed a stack trace, which none may ever do. */
+/** Runs a command to its end. @throws Error if it printed a stack trace, which no command may do. */
 export const run = async (args: readonly string[], options: RunOptions = {}): Promise<Ended> =>
   withoutStack(args, await start(args, options).ended);
 

@@ -35,7 +35,7 @@ const STATUS: Status = {
   deadByTenant: [],
 };
 
-/** The last line for waiting uploads and the processes that live. */
+/** The last line for waiting uploads and the given running processes. */
 const lastLine = (waiting: number, processes: readonly Process[]): string | undefined =>
   statusLines({ ...STATUS, upload: { ...EMPTY, waiting }, processes }, false)
     .map(textOfLine)

@@ -110,7 +110,7 @@ test('tenants set-key rejects invalid changes and leaves the file unchanged', as
 test('tenants reencrypt --wait prints why a re-encryption is stalled, and exits with 75', async () => {
   await store('one');
   const next = scene.services.kms.createKey();
-  // The data key that it is under is in memory yet: a key that is only disabled would not be noticed.
+  // The data key of the object is still cached: a disabled key would not be noticed.
   await scene.operator.block(tenant, arn, 'a test');
   expect((await tenants('set-key', tenant, next)).code).toBe(0);
   const stuck = `Re-encryption is stalled: the next job is parked (KEY_BLOCKED). See sealdex jobs show `;

@@ -146,7 +146,7 @@ test('a deleted tenant is listed only with --deleted, and its name cannot be reu
   expect(index.stderr).toContain('TENANT_UNKNOWN');
 });
 
-/** As if the deletion had been begun an hour ago. */
+/** As if the deletion had started an hour ago. */
 async function passTime(): Promise<void> {
   using store = Object.assign(createStore(loadConfig(scene.settings, {}), 'patient'), {
     [Symbol.dispose](): void {

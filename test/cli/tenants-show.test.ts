@@ -1,4 +1,4 @@
-// What `sealdex tenants show` prints for people.
+// The text output of `sealdex tenants show`.
 import { expect, test } from 'vitest';
 import type { TenantFile } from '../../src/app/app.ts';
 import { textOfLine } from '../../src/cli/terminal.ts';

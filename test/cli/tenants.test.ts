@@ -1,4 +1,4 @@
-// `sealdex tenants`: making, changing, showing and listing them.
+// `sealdex tenants`: creating, changing, showing and listing tenants.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { jsonOf, linesOf } from './output.ts';
 import { openScene, type Scene } from './fixture.ts';

@@ -1,4 +1,4 @@
-// Services that cannot be reached: one sentence that names them, and exit code 69.
+// Unreachable services: one sentence that names the service, and exit code 69.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { testServices, type TestServices } from '../support/services.ts';
 import { runInProcess } from './in-process.ts';

@@ -16,7 +16,7 @@ let folder: Folder;
 
 beforeEach(async () => {
   folder = temporaryFolder();
-  // All content in S3, where a test can take it away.
+  // All content is in S3, where a test can delete it.
   scene = await openScene({ SEALDEX_INLINE_BYTES: 0 });
   writeFileSync(join(folder.path, 'docs.ndjson'), `${coreOf('a')}\n${coreOf('b')}\n`);
 });
@@ -38,7 +38,7 @@ async function startWaiting(...options: string[]): Promise<InProcess> {
   return running;
 }
 
-/** Takes the content of one of the waiting jobs away. */
+/** Deletes the content of one of the waiting jobs. */
 async function loseContentOf(jobId: string): Promise<void> {
   const store = createStore(loadConfig(scene.settings, {}), 'prompt');
   try {

@@ -1,4 +1,4 @@
-// The claims of the demo: each holds for a good result, and fails alone for a bad one.
+// The claims of the demo: each holds for a good result, and fails alone for its bad result.
 import { describe, expect, test } from 'vitest';
 import { claimsOf } from '../../src/demo/claims.ts';
 import type { DemoResult } from '../../src/demo/stage.ts';

@@ -8,7 +8,7 @@ import { isAlive, run, start } from '../cli/run.ts';
 import { temporaryFolder } from '../cli/temporary-folder.ts';
 import { eventually } from '../support/eventually.ts';
 
-/** For a machine that is ten times slower. */
+/** Long enough for a machine ten times slower. */
 const LIFE_MS = 600_000;
 
 const any = expect.any(Number) as number;
@@ -79,7 +79,7 @@ test(
   async () => {
     await using running = start(['demo'], { cwd: tmpdir() });
     await eventually(() => running.stdout().includes('Three tenants'));
-    // As Linux lists them.
+    // From /proc.
     const children = readFileSync(`/proc/${running.pid}/task/${running.pid}/children`, 'utf8').trim().split(' ');
     expect(children).not.toEqual(['']);
     running.child.kill('SIGINT');

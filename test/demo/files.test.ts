@@ -1,4 +1,4 @@
-// Input of the demo: which files of the packages are taken.
+// Input of the demo: the selection of package files.
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, extname, join } from 'node:path';

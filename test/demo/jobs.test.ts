@@ -11,7 +11,7 @@ const { signal } = new AbortController();
 const requests = (count: number) =>
   Array.from({ length: count }, (_, at) => requestOf('acme', 'docs', { path: `${at}.txt`, text: 'text' }, `mark${at}`));
 
-/** Notes progress. */
+/** Records progress. */
 function screenOf(): { screen: DemoScreen; progress: number[] } {
   const progress: number[] = [];
   return { screen: { say: () => {}, progress: (_label, done) => void progress.push(done) }, progress };

@@ -1,4 +1,4 @@
-// The search for plaintext: it finds a phrase wherever Redis and S3 can hold one, and nothing in ciphertext.
+// The search for plaintext: it finds a phrase in every part of Redis and S3, and nothing in ciphertext.
 import { createCipheriv, randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';

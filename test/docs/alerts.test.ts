@@ -1,4 +1,4 @@
-// docs/alerts.yml against the tables of the code: an alert on a metric or a code that is not there would never fire.
+// docs/alerts.yml compared with the tables of the code: an alert on a missing metric or code would never fire.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { anchorsOf, linksOf, ROOT } from './pages.ts';
 
 const RULES = rulesOf();
 
-/** Put on by Prometheus at each scrape. */
+/** Added by Prometheus at each scrape. */
 const SCRAPED = ['job', 'instance'];
 
 const rowOf = (metric: string) =>

@@ -23,7 +23,7 @@ const { engines, devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package
   readonly engines: { readonly node: string };
   readonly devDependencies: { readonly node: string };
 };
-/** Of an installed package, and of a checkout, which Node runs without a build. */
+/** Of an installed package, and of a checkout, run by Node without a build. */
 const LEAST = { installed: engines.node.replace('>=', ''), checkout: `${parseInt(devDependencies.node.slice(1))}.0` };
 
 let folder = '';
@@ -77,7 +77,7 @@ const start = (
     env: { PATH: process.env.PATH },
   });
 
-/** Flags with which this Node passes for another one. */
+/** Flags that make this Node report another version. */
 const posingAs = (version: string): string[] => [
   '--import',
   `data:text/javascript,${encodeURIComponent(

@@ -18,8 +18,8 @@ const wordsOf = (line: string): string[] =>
   [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, double, single, bare]) => double ?? single ?? bare ?? '');
 
 /**
- * Why the line would fail, or undefined: no such command, no such option, an option's value that is none, too few or too
- * many arguments, an option missing that must be given, a command without help.
+ * The reason why the line would fail, or undefined: an unknown command or option, an invalid value, too few or too many
+ * arguments, a missing required option, a command without help.
  */
 export async function faultOf(makeProgram: () => Promise<Command>, line: string): Promise<string | undefined> {
   const program = await makeProgram();
@@ -50,7 +50,7 @@ export async function faultOf(makeProgram: () => Promise<Command>, line: string)
 
 const isGiven = (command: Command, option: string): boolean => command.getOptionValue(option) !== undefined;
 
-/** As far down as the words name commands: the command, the words that led to it, and the others. */
+/** The deepest command named by the words: the command, the words that lead to it, and the others. */
 function leafOf(program: Command, words: readonly string[]): [Command, string[], string[]] {
   let command = program;
   let taken = 0;

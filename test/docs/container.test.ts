@@ -40,7 +40,7 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number 
   return child.exitCode;
 }
 
-/** Starts the services and waits until they are ready. An option that is given twice counts as given last. */
+/** Starts the services and waits until they are ready. The last value of a repeated option counts. */
 async function start(ports: readonly string[]): Promise<ChildProcess> {
   const [, ...args] = [...listOf(entry), ...services.aws.command, '--host', '127.0.0.1', '--dir', dir, ...ports];
   const child = spawn(process.execPath, args, {

@@ -2,7 +2,7 @@
 
 export interface Instruction {
   readonly keyword: string;
-  /** What follows the keyword and its flags. */
+  /** The text after the keyword and its flags. */
   readonly words: string;
   /** `--from=build` as `from: 'build'`. */
   readonly flags: Readonly<Record<string, string>>;
@@ -14,7 +14,7 @@ export interface Stage {
   readonly instructions: readonly Instruction[];
 }
 
-/** Arguments before the first stage are filled in where stages begin, as Docker does. */
+/** Arguments before the first stage are filled in at the start of stages, as Docker does. */
 export function stagesOf(text: string): Stage[] {
   const stages: { name: string; from: string; instructions: Instruction[] }[] = [];
   const values = new Map<string, string>();
@@ -52,7 +52,7 @@ function instructionOf(line: string): Instruction {
   return { keyword, words: rest.slice(start).join(' '), flags: Object.fromEntries(flags) };
 }
 
-/** All instructions that make a stage, those of the stages below it first. */
+/** All instructions of a stage, those of the stages below it first. */
 export function makingOf(stage: Stage, stages: readonly Stage[]): Instruction[] {
   const below = stages.find(({ name }) => name === stage.from);
   return [...(below ? makingOf(below, stages) : []), ...stage.instructions];

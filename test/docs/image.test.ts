@@ -59,7 +59,7 @@ function argumentOf(option: string): string | undefined {
   return entry[entry.indexOf(option) + 1];
 }
 
-/** Whether a path is that folder or file, or lies below it. */
+/** Whether a path is the given folder or file, or is below it. */
 const isWithin = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}/`);
 
 /** Variables other than sealdex's settings that may be set. */

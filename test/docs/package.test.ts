@@ -1,4 +1,4 @@
-// What npm would publish of sealdex: packed from a copy of the tree with a fresh build, offline.
+// The npm package of sealdex: packed from a copy of the tree with a fresh build, offline.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// What npm would publish of the packages of packages/: staged from a fresh build, packed offline.
+// The npm packages of packages/: staged from a fresh build, packed offline.
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

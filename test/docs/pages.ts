@@ -7,7 +7,7 @@ export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 export const fileOf = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
-/** Everything below docs/, in its order. */
+/** Everything below docs/, sorted. */
 export const DOCS: readonly string[] = readdirSync(join(ROOT, 'docs'), { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile())
   .map((entry) => join('docs', entry.parentPath.slice(join(ROOT, 'docs').length), entry.name))
@@ -15,14 +15,14 @@ export const DOCS: readonly string[] = readdirSync(join(ROOT, 'docs'), { recursi
 
 export const PAGES: readonly string[] = ['README.md', 'CHANGELOG.md', ...DOCS];
 
-/** The files that a page links to, named from the root. */
+/** The files linked from a page, relative to the root. */
 export const linksOf = (page: string): string[] =>
   [...fileOf(page).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)]
     .map(([, target = '']) => target)
     .filter((target) => !/^[a-z]+:/.test(target))
     .map((target) => join(dirname(page), target));
 
-/** The anchors of a page's headings, as GitHub makes them. */
+/** The anchors of a page's headings on GitHub. */
 export const anchorsOf = (page: string): string[] =>
   [...fileOf(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
     heading

@@ -1,4 +1,4 @@
-// Paths that ARCHITECTURE.md and CONTRIBUTING.md name, compared with the tree.
+// Paths in ARCHITECTURE.md and CONTRIBUTING.md, compared with the tree.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 

@@ -1,4 +1,4 @@
-// README and docs against the tables of the code, the command line and package.json.
+// README and docs compared with the tables of the code, the command line and package.json.
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
@@ -65,7 +65,7 @@ describe('the tables of the pages equal those of the code', () => {
 const program = await buildProgram();
 
 describe('commands', () => {
-  /** A path like `tenants put`, for every command that does something. */
+  /** A path like `tenants put`, for every command with an action. */
   const leavesOf = (command: Command, path: readonly string[] = []): string[] =>
     command.commands.length === 0
       ? [path.join(' ')]

@@ -1,4 +1,4 @@
-// docs/uploads.md against the code: why a file is not read, and which types are.
+// docs/uploads.md compared with the code: the reasons for unread files, and the supported types.
 import { expect, test } from 'vitest';
 import { CONTENT_TYPES } from '@sealdex/extract';
 import { FILE_REASONS } from '../../src/extract/reasons.ts';

@@ -1,4 +1,4 @@
-// Checks of the bucket's settings, on the double of the bucket.
+// The checks of bucket settings, on the double of the bucket.
 import { beforeEach, expect, test } from 'vitest';
 import { bucketSettingsChecks } from '../../src/doctor/bucket-settings.ts';
 import { examine, type NamedCheckResult } from '../../src/doctor/finding.ts';

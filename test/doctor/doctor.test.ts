@@ -39,7 +39,7 @@ const badOf = (found: readonly Finding[]): string[] =>
 const of = (found: readonly Finding[], check: string): Finding | undefined =>
   found.find((each) => each.check === check);
 
-/** The run's Redis keeps nothing, and has no limit. */
+/** The run's Redis is not persistent, and has no limit. */
 const OF_THE_RUN = new Set(['warn redis persistence', 'warn redis memory']);
 
 const besides = (found: readonly Finding[]): string[] => badOf(found).filter((each) => !OF_THE_RUN.has(each));

@@ -1,4 +1,4 @@
-// The doctor tries every permission that the printed policy of a role has: without any one of them something is FAIL.
+// The doctor tests every permission in the printed policy of a role: without any one of them a check is FAIL.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { examineInstallation } from '../../src/app/app.ts';
 import { loadConfig } from '../../src/runtime/config.ts';
@@ -33,7 +33,7 @@ const statementsOf = (role: Role): readonly PolicyStatement[] => {
   }).Statement;
 };
 
-/** The checks of AWS that fail for the role with these statements alone. */
+/** The checks that fail for the role with only these statements. */
 async function failing(role: Role, statements: readonly PolicyStatement[]): Promise<string[]> {
   const principal = `arn:aws:iam::111122223333:role/${role}`;
   const text = JSON.stringify({ Version: '2012-10-17', Statement: statements });

@@ -12,7 +12,7 @@ const chunks = (text: string, chunking: Chunking): Promise<Chunk[]> =>
 const texts = async (text: string, chunking: Chunking): Promise<string[]> =>
   (await chunks(text, chunking)).map((chunk) => chunk.text);
 
-/** Sentence ends as the segmenter gives them for the whole text at once. */
+/** Sentence ends of the segmenter for the whole text at once. */
 const sentenceEnds = (text: string): number[] =>
   [...new Intl.Segmenter(['und', 'en'], { granularity: 'sentence' }).segment(text)].map(
     ({ index, segment }) => index + segment.length,

@@ -146,7 +146,7 @@ describe('size and depth do no harm:', () => {
 describe('an error quotes no content', () => {
   const MARK = 'Zebra9Quux';
 
-  /** Every text of the value carries the mark; so do keys that are the caller's. */
+  /** Every text of the value contains the mark; so do the caller's keys. */
   function marked(value: unknown, isFree = false): unknown {
     if (typeof value === 'string') return `${MARK} ${value}`;
     if (Array.isArray(value)) return value.map((item) => marked(item, isFree));
@@ -168,7 +168,7 @@ describe('an error quotes no content', () => {
     fc.constantFrom<unknown>(null, 5, true, MARK, [MARK], { [`${MARK} key`]: MARK }, [[MARK]], MARK.repeat(3_000)),
   );
 
-  /** All places of a value, as functions that put something there. */
+  /** All places of a value, as functions that put a value there. */
   function* places(value: Loose): Generator<(junk: unknown) => void> {
     for (const key of Object.keys(value)) {
       yield (junk) => (value[key] = junk as Loose);

@@ -1,4 +1,4 @@
-// Writing and reading records in tests: any document in, parsed lines out.
+// Writing and reading records in tests: any document is written, and its lines are parsed.
 import { readRecord, type RecordHead, type RecordItem, writeRecord } from '../../src/documents/record.ts';
 import { parseDocument } from '../../src/documents/shapes.ts';
 import { WIDE } from './samples.ts';

@@ -1,4 +1,4 @@
-// Documents that tests start from, limits, and fast-check's way to any document.
+// Documents for tests, limits, and fast-check's arbitrary documents.
 import * as fc from 'fast-check';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import type { DocumentLimits } from '../../src/documents/shapes.ts';
@@ -58,10 +58,10 @@ export const core = {
   ],
 };
 
-/** Parameters of a property: the same cases on every run. */
+/** Parameters of a property: the same cases in every run. */
 export const runs = (numRuns: number) => ({ numRuns, seed: 20_260_727 });
 
-/** The error that `run` throws; the test fails when it throws none or another. */
+/** The error thrown by `run`; the test fails for none or another one. */
 export function refusal(run: () => unknown): SealdexError {
   try {
     run();
@@ -79,19 +79,19 @@ export function changed<T>(value: T, change: (copy: Loose) => void): unknown {
   return copy;
 }
 
-/** Anything at all, reached into without checks: tests break documents with it. */
+/** Any value, accessed without type checks: tests change documents with it. */
 export interface Loose {
   [key: string | number]: Loose;
 }
 
-/** `levels` of sections, each the only one in the one before. */
+/** `levels` of sections, each the only one in its parent. */
 export function nestedSections(levels: number): unknown {
   let sections: unknown[] = [{ text: 'bottom' }];
   for (let level = 1; level < levels; level++) sections = [{ sections }];
   return { type: 'structured', id: 'deep', sections };
 }
 
-/** A metadata object of `levels` levels, itself the first. */
+/** A metadata object of `levels` levels, including itself. */
 export function nestedMetadata(levels: number): Record<string, unknown> {
   let metadata: Record<string, unknown> = {};
   for (let level = 1; level < levels; level++) metadata = level % 2 === 0 ? { a: metadata } : { a: [], b: metadata };

@@ -20,7 +20,7 @@ export function keyOf(context: EncryptionContext = CONTEXT, over: Partial<Envelo
 
 export const unwrap: Unwrap = () => ({ use: (fn) => fn(DATA_KEY) });
 
-/** The plan of a message that is right, with the inputs of the golden vector, to change one thing of. */
+/** The plan of a valid message, with the inputs of the golden vector, for one change. */
 export function planOf(plaintext: Uint8Array, frameBytes: number, over: Partial<Plan> = {}): Plan {
   return {
     dataKey: DATA_KEY,
@@ -73,7 +73,7 @@ export async function expectRefusal(message: Uint8Array, reason: Refusal, by: Un
   return { released: Buffer.concat(released) };
 }
 
-/** The one code and the one sentence of every refusal. */
+/** The one code and the one sentence of every rejection. */
 export function expectRefusalError(error: unknown, reason?: Refusal): void {
   expect(error).toBeInstanceOf(SealdexError);
   const { code, message, reason: given, cause } = error as SealdexError;

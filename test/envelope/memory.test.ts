@@ -1,5 +1,5 @@
-// That writing and reading messages leaves no copy of the data key behind, seen in the process's own memory.
-// The needle is held masked, so that the search does not find itself; the data key before its wipe is the control.
+// Writing and reading messages leaves no copy of the data key in the memory of the process. The needle is held masked, so
+// that the search does not find itself; the data key before its wipe is the control.
 import { randomFillSync } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -61,7 +61,7 @@ it.skipIf(!existsSync(MEMORY))('messages leave no copy of a wiped data key in me
     const streamed = encryptStream(key, inChunks(noise(200)));
     held.push(message, await decryptMessage(message, () => key), await gather(decryptStream(streamed, () => key)));
   }
-  // Streams that are still under way hold the message's key, never the data key.
+  // Open streams hold the message's key, never the data key.
   const begun = encryptStream(key, inChunks(noise(200)));
   held.push(begun, await begun.next());
   expect(countInMemory(masked)).toBeGreaterThanOrEqual(1);

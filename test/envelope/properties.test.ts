@@ -1,4 +1,4 @@
-// What holds for any plaintext, frame length and context, and for any damage.
+// Properties of any plaintext, frame length and context, and of any damage.
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {

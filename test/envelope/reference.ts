@@ -58,7 +58,7 @@ export function sortedPairs(context: Readonly<Record<string, string>>): Buffer {
   return entries.length === 0 ? Buffer.alloc(0) : pairs(...entries.sort(([a], [b]) => Buffer.compare(a, b)));
 }
 
-/** Frames of a plaintext; the last one holds less than a frame. */
+/** Frames of a plaintext; the last one is shorter than a frame. */
 export function plan(plaintext: Uint8Array, frameBytes: number): FramePlan[] {
   const frames: FramePlan[] = [];
   let at = 0;

@@ -1,4 +1,4 @@
-// Every refusal of the format, each by a message that is right but for one thing, whole and as a stream.
+// Every rejection of the format, each by a message with one error, whole and as a stream.
 import { describe, expect, it } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { decryptMessage, decryptStream, encryptMessage } from '../../src/envelope/message.ts';
@@ -83,7 +83,7 @@ const BEFORE_UNWRAP: readonly Case[] = [
   ['a header without its tag', 'truncated', good.subarray(0, HEADER_BYTES - 16)],
 ];
 
-/** Refused with the data key, from the header alone: no frame is opened. */
+/** Rejected with the data key, by the header alone: no frame is opened. */
 const BY_HEADER: readonly Case[] = [
   ['a message under another data key', 'commitment', write({ dataKey: OTHER_DATA_KEY })],
   ['another commitment under a right header tag', 'commitment', write({ commit: noise(32) })],

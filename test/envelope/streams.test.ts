@@ -1,4 +1,4 @@
-// Streams: the same result however the bytes arrive, nothing held beyond a frame, nothing left open.
+// Streams: the same result for any chunks, at most one frame in memory, no open source at the end.
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import {

@@ -28,7 +28,7 @@ export async function runHook(pool: ExtractPool, words: string, signal?: AbortSi
 
 export const isAlive = (pid: unknown): boolean => existsSync(`/proc/${String(pid)}`);
 
-/** The processes that a process has started. */
+/** The child processes of a process. */
 export const childrenOf = (pid: number): number[] =>
   readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
     readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),

@@ -1,4 +1,4 @@
-// PDFs that go in circles, or on without end, read as a worker has them read: by a real child process, within its limits.
+// Circular and endless PDFs, read as a worker reads them: by a real child process, within its limits.
 import { afterAll, describe, expect, test } from 'vitest';
 import { pdfOf } from '../../packages/extract/test/make-pdf.ts';
 import { childPool, outcomeOf, messageOf } from './outcomes.ts';
@@ -6,7 +6,7 @@ import { childPool, outcomeOf, messageOf } from './outcomes.ts';
 const LONG_MS = 600_000;
 
 const pool = childPool();
-/** For what would go on for ever. */
+/** A timeout for endless cases. */
 const hasty = childPool(3000);
 
 afterAll(() => Promise.all([pool.stop(), hasty.stop()]));

@@ -1,5 +1,5 @@
-// Files that are made to do harm, read as a worker has them read: by a real child process, within its limits. Each ends with a word
-// of the closed list and its sentence, or with its text, and the next file is read as if nothing had been.
+// Hostile files, read as a worker reads them: by a real child process, within its limits. Each ends with a reason of the
+// closed list, or with its text, and the next file is read as usual.
 import { afterAll, describe, expect, test } from 'vitest';
 import type { FileReasonName } from '../../src/extract/reasons.ts';
 import { compoundFile } from '../../packages/extract/test/compound-file.ts';

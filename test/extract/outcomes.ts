@@ -1,4 +1,4 @@
-// Files read by a real child process as a worker has them read, and what comes of them in words.
+// Files read by a real child process as a worker reads them, with their text or reason.
 import { CHILD_ENTRY } from '../../src/extract/extractor.ts';
 import type { ExtractPool } from '../../src/extract/pool.ts';
 import { FILE_REASONS, type FileReasonName } from '../../src/extract/reasons.ts';
@@ -13,8 +13,8 @@ export const childPool = (extractMs = 60_000): ExtractPool =>
 const MAX_TRIES = 30;
 
 /**
- * Texts of the record's parts, or the sentence of the failure. An extractor that a busy machine gave no processor time
- * is tried again, as the job would be.
+ * Texts of the record's parts, or the sentence of the failure. A file is tried again, as the job would be, if a busy machine
+ * gave its extractor no CPU time.
  */
 export async function outcomeOf(from: ExtractPool, bytes: Buffer | string, filename = 'a', tries = 1): Promise<string> {
   try {

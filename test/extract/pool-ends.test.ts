@@ -10,7 +10,7 @@ import { childEntry, isAlive, openPool, processorMs, runHook } from './fixture.t
 
 const MIB = 1_048_576;
 
-/** Attached at once: it may come while the test waits for something else. */
+/** Attached at once: the event may come while the test waits for something else. */
 const failureOf = (work: Promise<unknown>): Promise<unknown> =>
   work.then(
     () => 'no failure',
@@ -25,7 +25,7 @@ describe('the end of a child', () => {
     let isOver = false;
     const looping = failureOf(runHook(pool, 'loop')).finally(() => (isOver = true));
     let used = processorMs(pid);
-    // Time passes as the child computes, so that the load of the machine does not matter.
+    // The clock advances with the CPU time of the child, so that the load of the machine does not matter.
     await eventually(() => {
       if (isOver) return true;
       const before = used;
@@ -47,7 +47,7 @@ describe('the end of a child', () => {
     let isOver = false;
     const looping = failureOf(runHook(pool, 'loop')).finally(() => (isOver = true));
     await eventually(() => isBusy(pid));
-    // 1.5 s of 30: it was not let run.
+    // 1.5 s of 30: it did not get the CPU.
     clock.advance(30_000);
     clock.advance(60_000);
     expect(isAlive(pid)).toBe(true);
@@ -99,7 +99,7 @@ describe('the end of a child', () => {
   });
 
   it('comes when its heap is full', async () => {
-    // Far below the limit from outside.
+    // Far below the external limit.
     await using pool = openPool({ heapBytes: 64 * MIB });
     await expect(runHook(pool, 'heap')).rejects.toMatchObject({ code: 'FILE_TOO_COMPLEX', reason: 'memory' });
     expect(pool.stats().killedTotal).toBe(0);
@@ -222,5 +222,5 @@ describe('the sandbox of a child', () => {
   });
 });
 
-/** Whether it is in its loop: the only thing that it does for so long is that. */
+/** Whether it is in its loop: nothing else takes it so long. */
 const isBusy = (pid: number): boolean => processorMs(pid) > 1500;

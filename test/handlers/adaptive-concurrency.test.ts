@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { AdaptiveConcurrency } from '../../src/handlers/adaptive-concurrency.ts';
 
-/** How wide it is after so many have ended while the event loop was at work for this share of the time. */
+/** The limit after the given number of tasks, with the event loop busy for the given share of the time. */
 function after(concurrency: AdaptiveConcurrency, busy: { share: number }, ended: number, share: number): number {
   busy.share = share;
   for (let at = 0; at < ended; at += 1) concurrency.onFinish();

@@ -7,7 +7,7 @@ function open() {
   const clock = new FakeClock();
   const backgroundGate = new BackgroundGate(clock);
   const stopping = new AbortController();
-  /** Whether it has gone on by now. */
+  /** Whether it has continued by now. */
   async function waits(): Promise<() => Promise<string>> {
     let state = 'waits';
     void backgroundGate.giveWay(stopping.signal).then(

@@ -154,7 +154,7 @@ describe('the budget', () => {
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
 
-/** So many turns of the promises' queue. */
+/** The given number of microtask turns. */
 async function pass(turns: number): Promise<void> {
   for (let n = 0; n < turns; n++) await Promise.resolve();
 }

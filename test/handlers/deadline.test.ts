@@ -109,7 +109,7 @@ test('a small document with a large record counts as a large one', async () => {
     return fixture.forge({ tenant: 'acme', keyArn, header: { documentId }, body });
   };
   const jobs = await Promise.all(Array.from({ length: 6 }, (_, n) => forge(`document ${n}`)));
-  // 20 kB each, records of half a megabyte: by their content all six would be in work at once, by their records three are.
+  // 20 kB each, records of half a megabyte: by their content all six could run at once, by their records three can.
   const budget = new ByteBudget(fixture.deps.clock, 6_400_000, 32);
   let most = 0;
   const put: typeof fixture.deps.store.put = (...request) => {
@@ -133,7 +133,7 @@ test('large documents together never exceed the budget, and small ones overtake 
   };
   const large = await Promise.all(Array.from({ length: 12 }, () => forge(250_000)));
   const small = await Promise.all(Array.from({ length: 12 }, () => forge(1200)));
-  // Half of it is for large ones: three of them, as a document takes several times its size while it is in work.
+  // Half of it is for large ones: three of them, since a running document takes several times its size.
   const budgetBytes = 8_000_000;
   const budget = new ByteBudget(fixture.deps.clock, budgetBytes, 32);
   const hang = fixture.bucket.faults.set({

@@ -1,4 +1,4 @@
-// The handler of jobs on doubles of the KMS, the store and what processes share. No network.
+// The handler of jobs on doubles of the KMS, the store and the shared state of processes. No network.
 import { KeyRing } from '../../src/keys/key-ring.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
@@ -14,14 +14,14 @@ import { memoryTenantChanges } from '../support/memory-tenant-changes.ts';
 export interface HandlerFixture extends Forge, JobRunner, Disposable {
   readonly bucket: MemoryBucket;
   readonly kms: MemoryKms;
-  /** Creates a tenant with a KMS key of its own. Returns the key's ARN. */
+  /** Creates a tenant with its own KMS key. Returns the key's ARN. */
   tenant(name: string, change?: Partial<TenantChange>): Promise<string>;
 }
 
 export interface HandlerFixtureOptions {
   /** Duration of a hanging KMS call; by default longer than any test. */
   readonly kmsDeadlineMs?: number;
-  /** The clock by which the content of jobs is encrypted. */
+  /** The clock for the encryption of job content. */
   readonly forgeClock?: Clock;
 }
 
@@ -37,7 +37,7 @@ export async function openHandlerFixture({
   const { platformKeyArn } = kms;
   const config = loadConfig(
     {
-      // No server listens there, and nothing connects to it.
+      // No server listens there, and no client connects to it.
       REDIS_URL: 'redis://127.0.0.1:1',
       SEALDEX_BUCKET: 'no-bucket',
       SEALDEX_PLATFORM_KEY_ARN: platformKeyArn,

@@ -29,7 +29,7 @@ const refusing = (code: Code) => ({
 const deny = (operation: 'Decrypt' | 'GenerateDataKey'): void =>
   void fixture.kms.faults.set({ match: { key: keyArn, operation }, fault: KMS_FAULTS.accessDenied });
 
-/** Under which key the tenant's one document is stored. */
+/** The key of the tenant's only document. */
 async function storedUnder(): Promise<[arn: string, purpose: string | undefined]> {
   const { objects } = await fixture.deps.store.list(`documents/${tenant}/`);
   expect(objects).toHaveLength(1);

@@ -31,7 +31,7 @@ type Services = Pick<HandlerFixture, 'bucket' | 'kms'>;
 interface Target {
   readonly tenant: string;
   readonly keyArn: string;
-  /** Of the job's content. */
+  /** Context of the job's content. */
   readonly period: string;
 }
 
@@ -50,7 +50,7 @@ export interface Seen {
   readonly jobs: Record<string, number>;
   readonly faults: Record<string, number>;
   readonly wipes: Record<string, number>;
-  /** State and code of the gate after it. */
+  /** State and code of the gate afterwards. */
   readonly gate: string;
 }
 
@@ -142,7 +142,7 @@ async function runOne(
   };
 }
 
-/** A gate as other processes left it. One that is open or unknown has no record. */
+/** A gate as left by other processes. An open or unknown one has no record. */
 async function putGate(
   redis: Redis,
   queue: string,

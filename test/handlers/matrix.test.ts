@@ -11,7 +11,7 @@ import { openMatrix, type Combination, type Matrix, type Seen } from './matrix-f
 interface End {
   readonly kind: Outcome['kind'];
   readonly code?: Code;
-  /** Whether an attempt is spent on it. */
+  /** Whether the job spends an attempt. */
   readonly spendsAttempt?: true;
 }
 
@@ -25,7 +25,7 @@ interface GateRow {
   /** A closed gate: no call to KMS or S3 is made. */
   readonly end?: End;
   readonly leaves: string;
-  /** Keys that its shutting wipes in this process. */
+  /** Cached keys wiped in this process when the gate is shut. */
   readonly wipes?: Partial<Record<Combination['ring'], number>>;
 }
 
@@ -53,7 +53,7 @@ interface KmsRow {
   readonly end?: End;
   /** GenerateDataKey, Decrypt: calls that reach KMS. Content of the last period is unwrapped, then the key of this one is made. */
   readonly calls: readonly [number, number];
-  /** Data keys that were unwrapped before the refusal and are wiped by it. */
+  /** Data keys unwrapped before the denial and wiped by it. */
   readonly unusable?: number;
 }
 
@@ -94,14 +94,14 @@ const KMS: Record<string, KmsRow> = {
   unavailable: state('Unavailable', 'KEY_UNAVAILABLE'),
   creating: state('Creating', 'KMS_FAILED'),
   gone: { set: ({ kms }, { keyArn }) => kms.forget(keyArn), end: end('KEY_NOT_FOUND'), calls: [0, 1] },
-  // A refusal of a past period is checked with the current one, by both calls as far as they come.
+  // A denial of a past period is confirmed with the current one, by both calls as far as they succeed.
   'Decrypt denied only': denied('Decrypt', [1, 2]),
   'GenerateDataKey denied only': denied('GenerateDataKey', [1, 1], { unusable: 1 }),
   denied: fault(KMS_FAULTS.accessDenied, 'KEY_DENIED', [1, 1]),
   'old period denied': {
     set: ({ kms }, { keyArn, period }) =>
       kms.faults.set({ match: { key: keyArn, context: { period } }, fault: KMS_FAULTS.accessDenied }),
-    // Until its attempts are spent: the policy may be on its way to all of KMS, and mean the whole key.
+    // Until its attempts are spent: a new policy may still be propagating in KMS, and affect the whole key.
     end: { kind: 'retry', code: 'PERIOD_DENIED', spendsAttempt: true },
     calls: [1, 2],
   },
@@ -179,7 +179,7 @@ const AT_ONCE = 16;
 const seen = new Map<Case, Seen | Error>();
 let matrix: Matrix;
 
-/** All at once, so that those which hang wait together. */
+/** All at once, so that hanging calls wait together. */
 beforeAll(async () => {
   matrix = await openMatrix();
   const rest = CASES.values();

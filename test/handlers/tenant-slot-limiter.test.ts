@@ -1,4 +1,4 @@
-// How many jobs of one tenant may hang on its key or on S3, by a clock that the test moves.
+// The number of jobs of one tenant that may wait for its key or S3, with a fake clock.
 import { expect, test } from 'vitest';
 import { TenantSlotLimiter } from '../../src/handlers/tenant-slot-limiter.ts';
 import { FakeClock } from '../support/clock.ts';

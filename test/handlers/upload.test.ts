@@ -97,7 +97,7 @@ test('a late older upload is superseded, and does not change the file of the new
   expect(await revisionKept()).toBe(2);
 });
 
-/** Does something else once, when a job has stored its document and not yet its file. */
+/** Runs another action once, when a job has stored its document and not yet its file. */
 function crossing(meanwhile: () => Promise<unknown>): Store {
   const { store } = fixture.deps;
   let isDone = false;

@@ -160,7 +160,7 @@ test('fingerprints differ by request only if they use the same secret', async ()
   expect([isOtherRequest(one, same), isOtherRequest(one, other)]).toEqual([false, true]);
 });
 
-/** A client that keeps the plaintexts that it returned. */
+/** A client that records its returned plaintexts. */
 function noting(secrets: Buffer[]): Kms {
   const client = kms.connect();
   return {

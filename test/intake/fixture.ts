@@ -1,4 +1,4 @@
-// A key ring on the local KMS and the run's Redis, and one piece of content with the job that it belongs to.
+// A key ring on the local KMS and the run's Redis, and one piece of content with its job.
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { systemClock } from '../../src/runtime/clock.ts';

@@ -1,4 +1,4 @@
-// Content on its way in: where it waits, that it waits encrypted, and that only its own job can open it.
+// Content on its way in: its place, its encryption, and that only its job can open it.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import { keyRef } from '../../src/runtime/key-ref.ts';

@@ -1,4 +1,4 @@
-// Workers that are killed in the middle of their work lose nothing and double nothing.
+// Workers killed in the middle of their work lose no document and store none twice.
 import { expect, test } from 'vitest';
 import type { Settings } from '../../src/runtime/config.ts';
 import type { IndexRequest } from '../../src/producer/producer.ts';
@@ -58,7 +58,7 @@ async function killWhenStored({ services }: Installation, stored: number, ...vic
   await Promise.all(victims.map(({ exited }) => exited));
 }
 
-/** Every document of the tenant is there once, with its revision, and decrypts to its own text. */
+/** Every document of the tenant exists once, with its revision, and decrypts to its own text. */
 async function checkStored(installation: Installation, tenant: string, revisions: readonly number[]): Promise<void> {
   const reader = unhurried(installation.reader);
   const expected = requests.flatMap((request, index) => (request.tenant === tenant ? [index] : []));

@@ -27,7 +27,7 @@ beforeEach(async () => {
 const read = (id: string) =>
   textOf(installation.reader, tenant, 'docs', id).catch((error: unknown) => (error as { code?: string }).code);
 
-/** A job for the document `one`, given to the handler by hand. */
+/** A job for the document `one`, passed to the handler directly. */
 async function indexJob(revision: number, ifExists: 'replace' | 'reject' = 'replace') {
   const header = { documentId: 'one', ifExists, revision };
   const body = JSON.stringify(documentOf('one', `Text of ${revision}.`));

@@ -45,7 +45,7 @@ async function store(tenant: string, ids: readonly string[], daysAgo = 0): Promi
   }
 }
 
-/** A reader that has no data key in memory yet. */
+/** A reader without a cached data key. */
 async function read(tenant: string, ids: readonly string[]): Promise<string[]> {
   const reader: Reader = await createReader(installation.settings);
   try {
@@ -92,7 +92,7 @@ test('documents of a denied day are unreadable; no gate shuts, and all others ar
   expect(await installation.operator.gates()).toEqual({ gates: [], total: 0 });
   expect((await installation.operator.status()).parkedByTenant).toEqual([]);
 
-  // A document that is indexed again is one of today: the slice has it no longer.
+  // A document indexed again belongs to today's period, no longer to the denied one.
   await store('acme', ['also-then']);
   expect(await read('acme', ['also-then', 'three-days-ago'])).toEqual([...good(['also-then']), 'PERIOD_DENIED']);
   installation.services.kms.setPolicy(acme, allowed);

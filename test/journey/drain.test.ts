@@ -1,4 +1,4 @@
-// The way back of parked jobs when it is not smooth: the key turns bad again, the releasing process dies. Nothing is lost.
+// Releases with problems: the key fails again, the releasing process dies. Nothing is lost.
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
@@ -36,7 +36,7 @@ async function enqueue({ producer }: Installation, count: number): Promise<strin
   return results.map((result) => ('jobId' in result ? result.jobId : ''));
 }
 
-/** All jobs parked at a disabled key, by a worker that is gone again. */
+/** All jobs parked at a disabled key, by a worker that has stopped. */
 async function parkAll(installation: Installation, count: number): Promise<{ arn: string; jobs: string[] }> {
   const arn = await installation.tenant('acme');
   const jobs = await enqueue(installation, count);
@@ -47,7 +47,7 @@ async function parkAll(installation: Installation, count: number): Promise<{ arn
   return { arn, jobs };
 }
 
-/** Every document is stored with its text, nothing is left, nothing is dead, no attempt was spent. */
+/** Every document is stored with its text, no job is left or dead, no attempt was spent. */
 async function expectAllStored(installation: Installation, arn: string, count: number): Promise<void> {
   await installation.empty();
   expect((await installation.operator.status()).index.dead).toBe(0);
@@ -123,7 +123,7 @@ test('workers killed at random times during a drain lose nothing: another one co
   const start = async (): Promise<WorkerChild> => workers.use(await startWorkerChild(installation.settings));
   for (let kills = 0; kills < 3; kills += 1) {
     const victim = await start();
-    // Before it releases, in the middle, or when all are released: wherever it is when so many have left the index.
+    // Before the release, during it, or after it: when the given number has left the index.
     const until = Math.floor(Math.random() * (await parkedAt(installation, arn)));
     await eventually(async () => (await parkedAt(installation, arn)) <= until);
     victim.kill('SIGKILL');

@@ -1,4 +1,4 @@
-// Workers that freeze or die between storing a document and saying so: the job is done once more and nothing is harmed.
+// Workers that freeze or die between storing a document and reporting it: the job runs once more without harm.
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';

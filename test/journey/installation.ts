@@ -23,17 +23,17 @@ export interface Installation extends AsyncDisposable {
   readonly redis: Redis;
   /** BullMQ itself, for jobs added without the producer. */
   readonly queue: Queue;
-  /** One without any data key in memory. */
+  /** A reader without a cached data key. */
   freshReader(): Promise<Reader>;
   /** Creates a tenant with its own KMS key; returns the key's ARN. */
   tenant(name: string): Promise<string>;
-  /** How the job ended, once it has: `done`, `superseded`, or `dead` and a code. */
+  /** The outcome of the job, once it has one: `done`, `superseded`, or `dead` and a code. */
   end(jobId: string): Promise<string>;
-  /** Resolves when nothing waits, runs or is delayed. */
+  /** Resolves when no job waits, runs or is delayed. */
   empty(): Promise<void>;
 }
 
-/** `extra` goes over the settings of the services; a Redis of the test's own, for one. */
+/** `extra` overrides the settings of the services, such as a separate Redis. */
 export async function openInstallation(extra: Settings = {}): Promise<Installation> {
   await using opened = new AsyncDisposableStack();
   const services = opened.use(await testServices());

@@ -1,4 +1,4 @@
-// A Redis of the test's own that keeps its data and can be stopped and started again at the same place, also as if much later.
+// A separate persistent Redis that can be stopped and started again at the same address, with aged keys.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

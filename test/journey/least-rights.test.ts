@@ -64,7 +64,7 @@ beforeAll(async () => {
 });
 afterAll(() => installation[Symbol.asyncDispose]());
 
-/** Everything that a role must have been allowed: no refusal, and each action of each statement by that statement alone. */
+/** Everything a role needs: no denial, and each action of each statement allowed by that statement alone. */
 function expectExactly(role: Role): void {
   const uses = usesOf(role);
   expect(uses.filter(({ allowedBy }) => allowedBy.length === 0)).toEqual([]);
@@ -91,12 +91,12 @@ test('the roles of an installation do all their work with the printed policies, 
   await using reader = await createReader(settingsOf('reader'));
   await using operator = await createOperator(settingsOf('operator'));
 
-  // Content under the tenants' keys, then under the platform key, by two processes that share the data keys.
+  // Content under the tenants' keys, then under the platform key, by two processes with shared data keys.
   const enqueue = async (by: typeof producer, tenant: string, more: object = {}): Promise<string> =>
     (await by.enqueueIndex({ tenant, corpus: PLACE.corpus, document, ...more })).jobId;
   await expect(enqueue(producer, 'nobody')).rejects.toMatchObject({ code: 'TENANT_UNKNOWN' });
   const { faults, requests } = installation.services.s3;
-  // Of two that send one request at once, each with its content, the second takes its own back.
+  // The second of two parallel requests with content deletes its own again.
   const hanging = faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'hang' } });
   const twins = Promise.all([producer, second].map((by) => enqueue(by, 'acme', { idempotencyKey: 'k' })));
   await Promise.all([
@@ -126,12 +126,12 @@ test('the roles of an installation do all their work with the printed policies, 
       return installation.end(jobId);
     };
     expect([await upload(), await upload()]).toEqual(['done', 'done']);
-    // Parked by the worker, probed, and back when the keys are enabled again.
+    // Parked by the worker, probed, and released when the keys are enabled again.
     await eventually(async () => (await installation.operator.gates()).total >= 3);
     for (const name of ['stopped', 'hidden']) installation.services.kms.enable(keys.get(name)!);
     for (const job of parked) expect(await installation.end(job)).toMatch(/^(?:done|superseded)$/);
 
-    // Reading, and a key that the reader is the first to find disabled, or failing.
+    // Reads, and a key first found disabled or failing by the reader.
     const place = { tenant: 'acme', ...PLACE };
     expect(await textOf(reader, 'acme', PLACE.corpus, PLACE.id)).toContain('Sometext');
     await expect(reader.metadata({ ...place, id: 'none' })).rejects.toMatchObject({ code: 'NOT_FOUND' });

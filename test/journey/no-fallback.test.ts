@@ -37,7 +37,7 @@ const FAULTS: readonly KmsFault[] = [
 const upload = async (tenant: string): Promise<string> => {
   const body = Buffer.from('A file that is kept.');
   const file = { tenant, corpus: 'docs', filename: 'kept.txt', idempotencyKey: tenant, body };
-  // On a machine that has other things to do S3 may be late for a producer: it is sent again, as a caller would.
+  // On a busy machine S3 may be slow for a producer: the request is repeated, as a caller would.
   return eventually(async () => (await installation.producer.enqueueUpload(file)).jobId);
 };
 
@@ -93,7 +93,7 @@ test('a KMS error never stores an original file, or its document, under another 
   kms.counts.reset();
   await using _worker = await startWorker(installation.settings);
   for (const { jobId, arn } of jobs) {
-    // A job that is deferred for others is retrying too, before it has called KMS.
+    // A deferred job is retrying too, before it has called KMS.
     await eventually(() => kms.counts.count({ key: arn }) > 0);
     await failed(jobId);
   }
@@ -103,7 +103,7 @@ test('a KMS error never stores an original file, or its document, under another 
 test('a KMS error never re-encrypts a stored object under another key than the new one', async () => {
   const { kms } = installation.services;
   const moves = await keepers('move');
-  // Each moves one tenant's objects at a time.
+  // Each re-encrypts one tenant's objects at a time.
   await using workers = new AsyncDisposableStack();
   for (let count = 0; count < 4; count++) workers.use(await startWorker(installation.settings));
   const stored: string[] = [];
@@ -119,7 +119,7 @@ test('a KMS error never re-encrypts a stored object under another key than the n
     await installation.operator.reencrypt(tenant);
     jobs.push({ to, jobId: (await installation.operator.reencryption(tenant)).jobId! });
   }
-  // They step aside for each other until each has had its turn.
+  // They defer to each other until each has run.
   for (const { to, jobId } of jobs) {
     await eventually(() => kms.counts.count({ key: to }) > 0);
     await failed(jobId);

@@ -1,4 +1,4 @@
-// Outages of some seconds: of Redis, S3 and KMS, in the middle of the work. No job is lost, dead, or poorer by an attempt.
+// Outages of some seconds: of Redis, S3 and KMS, during the work. No job is lost or dead or has spent an attempt.
 import { expect, test } from 'vitest';
 import { KMS_ERRORS, S3_ERRORS } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
@@ -38,7 +38,7 @@ async function expectAllDone(installation: Installation, worker: WorkerChild, co
     expect(text).toContain(squeezed(`Text of document ${index}.`));
   }
   const faults = Object.keys(await metricsOf(await worker.ready, 'sealdex_job_failures_total'));
-  // A gate that cannot be read for 5 s is unknown: a Redis that is away for longer has that code too.
+  // A gate unread for 5 s is unknown: a longer outage of Redis has that code too.
   expect(faults.filter((line) => !/code="((REDIS|STORE|KMS)_FAILED|GATE_UNKNOWN)"/.test(line))).toEqual([]);
 }
 
@@ -59,12 +59,12 @@ test('a Redis restarted after seconds, and a frozen one, lose no job of 200', as
   await kept.again();
   await eventually(() => stored(installation) >= 120);
   process.kill(kept.redis.pid, 'SIGSTOP');
-  // A ping that is not answered takes a second: three in a row are an outage of as many.
+  // A ping without a response takes a second: three in a row are an outage of three seconds.
   for (let round = 0; round < 3; round += 1) expect(await readiness(worker)).toBe('not ready: REDIS_FAILED');
   process.kill(kept.redis.pid, 'SIGCONT');
   await expectAllDone(installation, worker, JOBS);
   expect(await readiness(worker)).toBe('ready');
-  // Thousands of failed commands and reconnections are a few lines.
+  // Thousands of failed commands and reconnections are logged in a few lines.
   expect(worker.log().filter(({ msg }) => msg === 'queue error').length).toBeLessThan(20);
   expect(worker.stderr()).toBe('');
   worker.kill('SIGTERM');

@@ -28,7 +28,7 @@ const isParked = (installation: Installation, jobId: string, code: string): Prom
     return status.state === 'parked' && status.code === code;
   });
 
-/** Gives the tenant another KMS key, as no command does yet. */
+/** Gives the tenant another KMS key, without the checks of the command. */
 async function giveKey(installation: Installation, keyArn: string): Promise<void> {
   const found = await readTenantFile(installation.store, 'acme');
   if (!found) throw new Error('There is no such tenant.');

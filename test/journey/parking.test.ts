@@ -15,7 +15,7 @@ const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 };
 const cryptoCalls = ({ services: { kms } }: Installation, key: string): number =>
   kms.counts.count({ operation: 'GenerateDataKey', key }) + kms.counts.count({ operation: 'Decrypt', key });
 
-/** Calls for the key and probes that belong together: read when no probe is under way. */
+/** Calls for the key with their probes: read while no probe is running. */
 async function probed(
   installation: Installation,
   tenant: string,
@@ -60,7 +60,7 @@ test('jobs of a disabled key are parked, others continue, and all are stored whe
   const others = await enqueue(installation, 'globex', ids);
   for (const job of others) expect(await installation.end(job)).toBe('done');
 
-  // What arrives now waits under the platform key, without a call for the tenant's.
+  // New content waits under the platform key, without a call for the tenant's.
   const [calls, probes] = await probed(installation, 'acme', key, worker.port);
   const late = await enqueue(installation, 'acme', ['late']);
   await eventually(async () => (await stateOf(installation, late[0]!)) === 'parked KEY_DISABLED');
@@ -92,7 +92,7 @@ test.each(['paused', 'blocked'] as const)(
       const [other = ''] = await enqueue(installation, 'globex', [id]);
       expect(await installation.end(other)).toBe('done');
     }
-    // Parked where nothing is shut, it would come back at once, a hundred times a second.
+    // If it were parked without a shut gate, it would return at once, a hundred times a second.
     expect(await stateOf(installation, job)).toBe(`parked ${code}`);
     expect((await installation.queue.getJob(job))?.attemptsStarted).toBeLessThanOrEqual(2);
     await setStop(null);

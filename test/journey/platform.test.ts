@@ -32,7 +32,7 @@ const becomes = (port: number, text: string, move: () => unknown = () => {}): Pr
     return (await readyz(port)) === text;
   });
 
-/** Time passes for the worker, and brings delayed jobs back as it does in Redis. */
+/** Advances the worker's clock, and promotes delayed jobs as Redis would. */
 async function later({ queue }: Installation, clock: AheadClock): Promise<void> {
   clock.advance(2000);
   await Promise.allSettled((await queue.getDelayed(0, 100)).map((job) => job.promote()));
@@ -41,7 +41,7 @@ async function later({ queue }: Installation, clock: AheadClock): Promise<void> 
 const gates = ({ redis, settings }: Installation): Promise<number> =>
   redis.exists(redisKeys(String(settings.SEALDEX_QUEUE)).gates);
 
-/** No attempt was spent by any job that is still in the queue. */
+/** No job in the queue has spent an attempt. */
 async function expectNoAttempts({ queue }: Installation, count: number): Promise<void> {
   const jobs = await queue.getJobs(['delayed', 'prioritized', 'active', 'wait'], 0, 1000);
   expect(jobs).toHaveLength(count);

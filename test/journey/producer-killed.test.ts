@@ -17,7 +17,7 @@ interface Line {
   readonly revision: number;
 }
 
-/** Runs a producer until it ends, or kills it after so many lines, in the middle of the next document. */
+/** Runs a producer until it ends, or kills it after the given number of lines, during the next document. */
 async function produce(scene: Scene, killAfter: number): Promise<Line[]> {
   const args = [CHILD, JSON.stringify(scene.settings), '0', String(DOCUMENTS)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -37,7 +37,7 @@ it('kill -9 of producers at any time loses no document and stores none twice', a
   const stop = await scene.work();
   const runs: Line[][] = [];
   for (const killAfter of [1, 17, 40, 90]) runs.push(await produce(scene, killAfter));
-  // A producer that gives up, as after a timeout on a busy machine, is run again, as its caller would.
+  // A producer that fails, as after a timeout on a busy machine, is run again, as its caller would.
   do runs.push(await produce(scene, Infinity));
   while ((runs.at(-1)?.length ?? 0) < DOCUMENTS && runs.length < 20);
   const last = runs.at(-1) ?? [];

@@ -23,7 +23,7 @@ test('audit log and CloudTrail match call by call, and a lost or changed line is
   await installation.tenant('globex');
   for (const tenant of ['acme', 'globex']) await store(tenant, 'one');
   await installation.reader.metadata({ tenant: 'acme', corpus: 'docs', id: 'one' });
-  // The second try of the SDK is a call of its own on both sides.
+  // The second attempt of the SDK is a separate call on both sides.
   kms.faults.set({ match: { key }, fault: { kind: 'error', name: 'KMSInternalException', status: 500 }, times: 1 });
   expect((await operator.checkKey('acme', key)).canAttach).toBe(true);
   kms.faults.clear();

@@ -1,5 +1,5 @@
-// A revocation is seen while data keys are in memory: a disabled key and a permission that was taken away, by writers and by
-// readers, by one call for the fleet in each interval.
+// A revocation is noticed while data keys are cached: a disabled key and a removed permission, for writers and readers, by
+// one call for the fleet in each interval.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { KMS_ERRORS } from '@sealdex/local-aws';
@@ -59,7 +59,7 @@ test('a fleet calls KMS once per interval, regardless of the number of processes
   const before = decrypts();
   const begun = performance.now();
   await eventually(() => decrypts() >= before + 3);
-  // Worker, producer and reader have one: each for itself would be three times as many.
+  // Worker, producer and reader each have one: separate checks would be three times as many.
   const intervals = (performance.now() - begun) / CHECK_MS;
   expect(decrypts() - before).toBeLessThanOrEqual(Math.ceil(intervals) + 1);
 });

@@ -31,7 +31,7 @@ beforeEach(async () => {
 });
 
 const textIn = (id: string): string => `Text of ${id}.`;
-/** As the reader gives it: a section's title comes first. */
+/** As the reader returns it: a section's title comes first. */
 const readIn = (id: string): string => squeezed(`Section ${textIn(id)}`);
 
 async function index(id: string): Promise<string> {
@@ -43,7 +43,7 @@ async function store(...ids: string[]): Promise<void> {
   for (const id of ids) expect(await installation.end(await index(id))).toBe('done');
 }
 
-/** The KMS keys that the tenant's objects are under. */
+/** The KMS keys of the tenant's objects. */
 async function arnsUnder(prefix: string): Promise<Set<string>> {
   const arns = new Set<string>();
   for (const key of await keysUnder(installation.store, `${prefix}/${tenant}/`)) {
@@ -54,7 +54,7 @@ async function arnsUnder(prefix: string): Promise<Set<string>> {
   return arns;
 }
 
-/** As if the key had been changed before any process could still not have seen it. */
+/** As if the key had been changed long enough ago for every process to have the change. */
 async function changedLongAgo(): Promise<void> {
   const file = await installation.operator.tenant(tenant);
   const reencryption = { ...file.reencryption, since: file.reencryption!.since - SETTLED_MS };
@@ -143,7 +143,7 @@ test("a new tenant's key is in its history, and needs no re-encryption", async (
     },
   ]);
   expect(await installation.operator.reencryption(tenant)).toEqual({ state: 'none' });
-  // The same once more changes nothing.
+  // A repetition changes nothing.
   await installation.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: arn });
   expect(await installation.operator.tenant(tenant)).toEqual(made);
 });

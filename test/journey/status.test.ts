@@ -43,7 +43,7 @@ test('a job is queued, active, done, and unknown after SEALDEX_STATUS_MS', async
   const leftMs = await installation.redis.pttl(note);
   expect(leftMs).toBeGreaterThan(0);
   expect(leftMs).toBeLessThanOrEqual(60_000);
-  // As when they have passed.
+  // As if they had passed.
   await installation.redis.pexpire(note, 1);
   expect(await becomes(installation, jobId, 'unknown')).toEqual({ state: 'unknown' });
   expect((await running.stop()).isClean).toBe(true);

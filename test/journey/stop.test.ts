@@ -1,4 +1,4 @@
-// How a worker process ends at SIGTERM: it drains, hands back what does not finish, and never outlives its deadline.
+// A worker process after SIGTERM: it drains, hands back unfinished jobs, and exits before its deadline.
 import { expect, test } from 'vitest';
 import { startRedis } from '@sealdex/local-aws';
 import { isJobId } from '../../src/runtime/names.ts';
@@ -131,7 +131,7 @@ test('a frozen Redis delays the stop no longer than SEALDEX_STOP_MS', async () =
     const begun = performance.now();
     worker.kill('SIGTERM');
     expect(await worker.exited).toEqual({ code: 1, signal: null });
-    // Far more than it for a busy machine; what waits for Redis would take 10 s or for ever.
+    // Far longer than that for a busy machine; a wait for Redis would take 10 s or forever.
     expect(performance.now() - begun).toBeLessThan(7000);
   } finally {
     process.kill(redis.pid, 'SIGCONT');
@@ -154,7 +154,7 @@ test('a hanging S3 delays the stop no longer than SEALDEX_STOP_MS, and the jobs 
   const begun = performance.now();
   worker.kill('SIGTERM');
   expect(await worker.exited).toEqual(CLEAN);
-  // Far more than it for a busy machine; what waits for S3 would take 10 s or for ever.
+  // Far longer than that for a busy machine; a wait for S3 would take 10 s or forever.
   expect(performance.now() - begun).toBeLessThan(8000);
   expect(worker.ended()).toEqual({ handedBack: 4, isClean: true });
   expect(await spentBy(installation, jobs)).toEqual(jobs.map(() => ['prioritized', null, null]));

@@ -46,7 +46,7 @@ async function index(tenant: string, id: string): Promise<void> {
   expect(await installation.end(jobId)).toBe('done');
 }
 
-/** As if the key had been changed before any process could still not have seen it. */
+/** As if the key had been changed long enough ago for every process to have the change. */
 async function changedLongAgo(tenant: string): Promise<void> {
   const file = await installation.operator.tenant(tenant);
   const reencryption = { ...file.reencryption, since: file.reencryption!.since - SETTLED_MS };

@@ -1,4 +1,4 @@
-// Uploads the whole way: stored, parked, dead, and the files that are kept beside their documents.
+// Uploads from end to end: stored, parked, dead, and original files beside their documents.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -140,7 +140,7 @@ test('an original file is returned unchanged, is ciphertext in the bucket, and i
   expect(Buffer.concat(bytes).includes('original wording')).toBe(false);
   expect((await originalOf('letter.txt')).equals(body)).toBe(true);
 
-  // A newer revision replaces it, a refused one leaves it alone, and one that is no file takes it away.
+  // A newer revision replaces it, a rejected one does not change it, and a document other than a file deletes it.
   const newer = Buffer.from('The newer wording of the letter.');
   expect(await installation.end(await upload('letter.txt', newer))).toBe('done');
   const refused = await upload('letter.txt', Buffer.from('No.'), { ifExists: 'reject' });

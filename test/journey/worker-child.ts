@@ -1,4 +1,4 @@
-// Real worker processes for tests: started, signalled, watched, and gone when the test ends.
+// Real worker processes for tests: started, signaled, watched, and stopped when the test ends.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../../src/runtime/config.ts';
@@ -13,13 +13,13 @@ interface Exit {
 
 export interface WorkerChild extends AsyncDisposable {
   readonly pid: number;
-  /** Where /readyz and /metrics are, once it takes jobs. */
+  /** The address of /readyz and /metrics, once it takes jobs. */
   readonly ready: Promise<number>;
   readonly exited: Promise<Exit>;
   /** The lines of its log so far. */
   log(): Record<string, unknown>[];
   stderr(): string;
-  /** What stop() answered. */
+  /** Result of stop(). */
   ended(): { handedBack: number; isClean: boolean } | undefined;
   kill(signal: NodeJS.Signals): void;
 }

@@ -1,4 +1,4 @@
-// Key rings on the adapter over a local KMS, which share their data keys in memory.
+// Key rings on the adapter over a local KMS, with data keys shared in memory.
 import type { KmsServer } from '@sealdex/local-aws';
 import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';

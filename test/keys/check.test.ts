@@ -24,7 +24,7 @@ afterAll(async () => {
 
 interface Seen {
   readonly steps: CheckStep[];
-  /** The very buffers that plaintexts came or went in. */
+  /** The original buffers of plaintexts. */
   readonly plaintexts: Uint8Array[];
   /** For each step: whether all earlier plaintexts were wiped when it was reported. */
   readonly wereWiped: boolean[];

@@ -1,4 +1,4 @@
-// Turns: quick work is done by a few at once, and what hangs, however much of it, leaves its place after a quarter of a second.
+// A fast and a slow pool: fast tasks run at the limit, and hanging ones move to the slow pool after a quarter of a second.
 import { setImmediate } from 'node:timers/promises';
 import { beforeEach, expect, test } from 'vitest';
 import { FastSlowLimiter } from '../../src/keys/fast-slow-limiter.ts';
@@ -32,7 +32,7 @@ const begin = (many: number, isSlow = false): Work[] =>
     return { end, go: () => resolve(name) };
   });
 
-/** All that can go on without the clock has. */
+/** Everything that does not wait for the clock has run. */
 async function settled(ms = 0): Promise<number> {
   clock.advance(ms);
   await setImmediate();

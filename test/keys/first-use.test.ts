@@ -121,7 +121,7 @@ test('a KMS that hangs for one tenant does not delay others, regardless of the n
   const order: string[] = [];
   const slowUses = [
     ring.current(slow, 'documents', 10),
-    // Each reads under another wrapped key: a call of its own.
+    // Each reads with another wrapped key: a separate call.
     ...Array.from({ length: 300 }, (_, index) =>
       ring.unwrap(slow, Buffer.from(`wrapped ${index}`), contextOf(slow.tenant)),
     ),

@@ -1,4 +1,4 @@
-// Key rings as processes have them, on doubles of the KMS and of the shared keys, with a clock that the test moves.
+// Key rings as processes have them, on doubles of the KMS and of the shared keys, with a fake clock.
 import { periodAt, type DataKey, type KeyContext } from '../../src/keys/data-key.ts';
 import { KeyRing, type KeyRingDeps } from '../../src/keys/key-ring.ts';
 import type { Kms } from '../../src/keys/kms.ts';
@@ -26,9 +26,9 @@ interface KmsControl {
 export interface Fixture<Control extends KmsControl = MemoryKms> extends AsyncDisposable {
   readonly kms: Control;
   readonly platformKeyArn: string;
-  /** A ring with clients of its own, as another process would have it. */
+  /** A ring with separate clients, like another process. */
   open(options?: RingOptions): Promise<OneRing>;
-  /** A tenant that no other test uses, with a KMS key of its own. */
+  /** A tenant of this test only, with its own KMS key. */
   tenant(): KeyRef;
 }
 
@@ -97,7 +97,7 @@ function watched(kms: Kms, plaintexts: Buffer[]): Kms {
   };
 }
 
-/** The result of work that waits for the clock: moves it in small steps until the work is over. */
+/** The result of work that waits for the clock: advances it in small steps until the work has ended. */
 export async function moving<T>(clock: FakeClock, work: Promise<T>): Promise<T> {
   let isOver = false;
   const over = (): void => {
@@ -108,12 +108,12 @@ export async function moving<T>(clock: FakeClock, work: Promise<T>): Promise<T> 
   return work;
 }
 
-/** The bytes that the key holds, as they are now and as they become. */
+/** The bytes held by the key, which change when it is wiped. */
 export const bytesOf = (key: DataKey): Uint8Array => key.use((plaintext) => plaintext);
 
 export const isZeroed = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
 
-/** The context of a tenant's documents in the period in which a FakeClock begins. */
+/** The context of a tenant's documents in the first period of a FakeClock. */
 export const contextOf = (tenant: string): KeyContext => ({
   tenant,
   period: periodAt(tenant, new FakeClock().now()),

@@ -1,4 +1,5 @@
-// What every port of the calls that examine a key does: the adapter over the local KMS and the double pass the same tests.
+// The common behavior of the port for calls that examine a key: the adapter over the local KMS and the double pass the same
+// tests.
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createKeyCalls } from '../../src/keys/aws/key-calls.ts';
@@ -84,7 +85,7 @@ describe.each([
       (error: unknown) => error,
     );
 
-  /** Each call, with bytes that were encrypted before. */
+  /** Each call, with bytes encrypted before. */
   const CALLS: [Operation, (ref: KeyRef, wrapped: Buffer, signal?: AbortSignal) => Promise<unknown>][] = [
     ['DescribeKey', (ref, _wrapped, signal) => calls.describe(ref, signal)],
     ['GenerateDataKey', (ref, _wrapped, signal) => calls.generateDataKey(ref, CONTEXT, signal)],

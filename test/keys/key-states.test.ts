@@ -1,4 +1,4 @@
-// The table of key states, walked row by row through the real client against the local KMS: code, reason, key and date of deletion.
+// The table of key states, row by row through the real client against the local KMS: code, reason, key and date of deletion.
 import { DescribeKeyCommand } from '@aws-sdk/client-kms';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS, type KeyState } from '@sealdex/local-aws';
@@ -39,7 +39,7 @@ const stateRow = (
   platform: StateRow['platform'],
 ): StateRow => ({ state, answers, code, platform });
 
-/** By hand, row by row: what each state must mean. */
+/** Written by hand: the meaning of each state. */
 const STATES: StateRow[] = [
   stateRow('Enabled', 'ok', 'ok', 'ok'),
   stateRow('Updating', 'ok', 'ok', 'ok'),
@@ -52,7 +52,7 @@ const STATES: StateRow[] = [
   stateRow('Unavailable', 'KMSInvalidStateException', 'KEY_UNAVAILABLE', 'PLATFORM_KEY'),
 ];
 
-/** Rows that no state of the local KMS has: tests of their own below. */
+/** Rows without a state in the local KMS, tested separately below. */
 const TOLD_OTHERWISE = ['gone', 'other'];
 
 test('the table of key states has the rows tested here, and is frozen', () => {

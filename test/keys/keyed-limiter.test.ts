@@ -1,4 +1,4 @@
-// Lanes: a name's calls take turns, others do not wait, and no place is lost or kept for ever.
+// A keyed limiter: calls of one key wait for each other, others do not, and no slot is lost or kept forever.
 import { expect, test } from 'vitest';
 import { KeyedLimiter } from '../../src/keys/keyed-limiter.ts';
 import { eventually } from '../support/eventually.ts';
@@ -65,7 +65,7 @@ test.each(['before', 'after'])(
     const outcome = waiting.catch((error: Error) => error.message);
     if (when === 'before') impatient.abort(new Error('too late'));
     first.go('done');
-    // One turn after the first work's end its place is handed on; the abort comes in the very same one.
+    // One microtask turn after the end of the first task its slot is passed on; the abort comes in the same turn.
     await running;
     impatient.abort(new Error('too late'));
     expect(['ran', 'too late']).toContain(await outcome);

@@ -18,7 +18,7 @@ const MINUTE_MS = 60_000;
 const USE_EVERY = 5;
 /** Seconds into each minute, after its uses: their waits for each other do not affect when a check is due. */
 const CHECK_AT_MS = 45_000;
-/** While uses wait, the clocks run so much faster than the real one. */
+/** While uses wait, the fake clocks run this many times faster than the real one. */
 const FASTER = 3;
 const TURN_MS = 5;
 const CALL_MS = 1;

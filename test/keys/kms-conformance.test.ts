@@ -1,4 +1,4 @@
-// What every KMS behind the port does: the adapter over the local KMS and the double in memory are held to the same tests.
+// The common behavior of the KMS port: the adapter over the local KMS and the double in memory pass the same tests.
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { KeyContext } from '../../src/keys/data-key.ts';

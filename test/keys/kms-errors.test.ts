@@ -1,4 +1,4 @@
-// The table of KMS errors, walked row by row through the real client against the local KMS.
+// The table of KMS errors, row by row through the real client against the local KMS.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
@@ -16,7 +16,7 @@ import { openAdapterFixture, type AdapterFixture } from './adapter-fixture.ts';
 
 let fixture: AdapterFixture;
 let one: OneRing;
-/** Its deadline is short: for calls that hang. */
+/** A client with a short deadline: for hanging calls. */
 let prompt: OneRing;
 
 beforeAll(async () => {
@@ -74,7 +74,7 @@ const denied = (words: string): KmsErrorFault => ({
   message: `User: arn:aws:sts::111122223333:assumed-role/sealdex/local is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:us-west-2:444455556666:key/k ${words}`,
 });
 
-/** By hand, row by row: what each error must mean. */
+/** Written by hand: the meaning of each error. */
 const ERRORS: Record<string, Expected> = {
   failed: expected(
     'KMS_FAILED',
@@ -84,7 +84,7 @@ const ERRORS: Record<string, Expected> = {
   ),
   unavailable: expected('KMS_FAILED', 'KMS_FAILED', ['KeyUnavailableException']),
   throttled: expected('KMS_THROTTLED', 'KMS_THROTTLED', ['ThrottlingException', 'LimitExceededException']),
-  // Of a key that DescribeKey finds enabled; the table of key states is walked below.
+  // For a key that DescribeKey finds enabled; the table of key states is tested below.
   disabled: expected('KMS_FAILED', 'KMS_FAILED', ['DisabledException']),
   invalidState: expected('KMS_FAILED', 'KMS_FAILED', ['KMSInvalidStateException']),
   deniedByCaller: expected('KEY_DENIED', 'PLATFORM_KEY', ['AccessDeniedException'], {

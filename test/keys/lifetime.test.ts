@@ -21,7 +21,7 @@ afterEach(() => fixture.kms.faults.clear());
 
 afterAll(() => fixture[Symbol.asyncDispose]());
 
-/** A clock at the very start of the tenant's period, so that 60 minutes and the period end together. */
+/** A clock at the start of the tenant's period, so that 60 minutes and the period end together. */
 const clockAtStart = (tenant: string): FakeClock => new FakeClock(periodEnd(contextOf(tenant).period)! - PERIOD_MS);
 
 const wallOnly = (clock: FakeClock, ms: number): void => clock.setWall(clock.now() + ms);

@@ -1,5 +1,5 @@
-// A process that gets data keys as a worker does, encrypts with them, and counts masked needles in its own memory.
-// It must never hold a needle unmasked: the test makes them.
+// A process that gets data keys as a worker does, encrypts with them, and counts masked needles in its memory. It must never
+// hold an unmasked needle: the test creates them.
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { loadConfig, type Settings } from '../../src/runtime/config.ts';

@@ -1,4 +1,4 @@
-// Searches the memory of its own process for bytes that it does not hold itself: a needle comes masked.
+// Searches the memory of its own process for bytes that it does not hold itself: needles are masked.
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 
 export const MEMORY = '/proc/self/mem';
@@ -23,12 +23,12 @@ export function countInMemory(needles: readonly Uint8Array[]): number[] {
   const memory = openSync(MEMORY, 'r');
   try {
     for (const [start, end] of readableRegions()) {
-      // Windows overlap, so that nothing is cut in two; what begins in the overlap is counted in the next one.
+      // Windows overlap, so that no match is cut in two; a match that begins in the overlap is counted in the next window.
       for (let at = start; at < end; at += step) {
         const bytes = readAt(memory, window, at, Math.min(WINDOW_BYTES, end - at));
         for (const [index, needle] of needles.entries())
           counts[index]! += countIn(window.subarray(0, bytes), needle, step);
-        // The window is memory of this process too.
+        // The window itself is memory of this process too.
         window.fill(0, 0, bytes);
       }
     }
@@ -47,7 +47,7 @@ function* readableRegions(): Generator<[number, number]> {
   }
 }
 
-/** Reads on where the kernel stops early; what cannot be read at all is left out. */
+/** Continues where the kernel stops early; unreadable pages are left out. */
 function readAt(memory: number, window: Buffer, at: number, length: number): number {
   let bytes = 0;
   try {

@@ -62,7 +62,7 @@ test.skipIf(!existsSync(MEMORY))('expired data keys are nowhere in memory', asyn
   const count = async (needles: number[][]): Promise<number[]> =>
     (await process.ask({ kind: 'count', needles })) as number[];
 
-  // The control: every key is found while it is live. Tidying would leave old places behind if it moved keys.
+  // The control: every key is found while it is live. A moving garbage collection would leave old copies behind.
   await process.ask({ kind: 'collect' });
   for (const found of await count(raw)) expect(found).toBeGreaterThanOrEqual(1);
 

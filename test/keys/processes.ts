@@ -9,9 +9,9 @@ import type { Order, Reply } from './ring-process.ts';
 
 export interface TestProcess<O> extends AsyncDisposable {
   ask(order: O): Promise<unknown>;
-  /** Ends it as a crash does: nothing is released. */
+  /** Kills it like a crash: nothing is released. */
   kill(): Promise<void>;
-  /** Its exit code, when it has ended. */
+  /** Its exit code, once it has ended. */
   readonly exitCode: Promise<number | null>;
 }
 
@@ -73,7 +73,7 @@ function askOf<O>(
   };
 }
 
-/** The result of work in processes that wait for their clocks: moves those in small steps until the work is over. */
+/** The result of work in processes that wait for their clocks: advances those in small steps until the work has ended. */
 export async function movingAll<T>(processes: readonly RingProcess[], work: Promise<T>): Promise<T> {
   let isOver = false;
   const over = (): void => {

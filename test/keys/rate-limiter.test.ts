@@ -1,4 +1,5 @@
-// The pace of a throttled client: nothing until then, after it an interval that grows and goes; turns in order, bounded, and given up in time.
+// The rate limiter of a throttled client: inactive at first, then an interval that grows and shrinks; calls in order,
+// limited, and abortable.
 import { beforeEach, expect, test } from 'vitest';
 import { RateLimiter } from '../../src/keys/rate-limiter.ts';
 import { FakeClock } from '../support/clock.ts';
@@ -32,7 +33,7 @@ async function throttle(times: number): Promise<void> {
   }
 }
 
-/** The distances between moments, from now on. */
+/** The distances between later times. */
 const gapsFrom = (from: number): number[] => starts.map((start, i) => Math.round(start - (starts[i - 1] ?? from)));
 
 test('a call starts at once without a timer while KMS does not throttle', async () => {

@@ -1,4 +1,4 @@
-// Key rings on the double of the KMS that share their data keys in a real Redis.
+// Key rings on the double of the KMS with data keys shared in a real Redis.
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
@@ -13,7 +13,7 @@ export type RedisRing = OneRing & { readonly redis: Redis };
 
 export interface RedisFixture extends Fixture {
   readonly config: { readonly redisUrl: string; readonly queue: string };
-  /** `redisUrl`: another way to the same Redis. */
+  /** `redisUrl`: another route to the same Redis. */
   open(options?: RingOptions & { readonly redisUrl?: string }): Promise<RedisRing>;
 }
 

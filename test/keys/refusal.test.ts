@@ -43,7 +43,7 @@ test.each(refusals)(
     const spared = [
       await ring.current(keyRef(ref.tenant, other.keyArn), 'documents', 1),
       await ring.current(other, 'documents', 1),
-      // Two tenants may share a KMS key and be denied apart.
+      // Two tenants may share a KMS key and be denied separately.
       await ring.current(keyRef(other.tenant, ref.keyArn), 'documents', 1),
     ];
     const bytes = [...wiped, ...spared].map(bytesOf);

@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterEach(() => fixture.kms.faults.clear());
 afterAll(() => fixture[Symbol.asyncDispose]());
 
-/** Two processes at the beginning of a period of one tenant. */
+/** Two processes at the start of one tenant's period. */
 async function fleet(keyCheckMs: number) {
   const ref = fixture.tenant();
   const clock = new FakeClock(Date.parse(periodAt(ref.tenant, new FakeClock().now())));
@@ -32,7 +32,7 @@ async function fleet(keyCheckMs: number) {
     check: startRevocationCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs }),
     encrypt: () => one.ring.current(ref, 'documents', 1),
   }));
-  // Where there is a loop at all, the test makes its turns; without an interval there must be none to make.
+  // The test triggers the polls of the loop; without an interval there must be no loop.
   if (keyCheckMs > 0) for (const { check } of processes) await check.stop();
   const lease = keys.lease(`revocation-check:${gateId(ref)}`);
   /** A poll of both processes after the clock has advanced, for Redis too. Returns both ages. */

@@ -48,7 +48,7 @@ interface Process {
 
 type Recheck = RevocationCheckDeps['ring']['recheck'];
 
-/** One that has keys of these tenants since now. */
+/** A process with keys of these tenants since now. */
 function openProcess(names: readonly string[], recheck: Recheck): Process {
   const checked: string[] = [];
   const askedAt = clock.monotonic();

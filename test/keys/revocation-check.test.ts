@@ -1,4 +1,4 @@
-// The revocation check of one process: which calls to KMS put off the next one, and which do not.
+// The revocation check of one process: the KMS calls that delay the next check, and those that do not.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
 import type { KeyRef } from '../../src/runtime/key-ref.ts';
@@ -26,7 +26,7 @@ interface Checked extends RedisRing {
   readonly decrypts: () => number;
 }
 
-/** In a period that has so long to go. */
+/** In a period with the given time left. */
 async function open(leftMs: number): Promise<Checked> {
   const ref = fixture.tenant();
   const clock = new FakeClock(periodEnd(contextOf(ref.tenant).period)! - leftMs);

@@ -42,7 +42,7 @@ async function carryOut(order: Order): Promise<unknown> {
       ring.close();
       kms.close();
       closeRedis(redis);
-      // Nothing is left that could keep the process.
+      // No handle keeps the process running.
       return process.disconnect();
   }
   return undefined;

@@ -1,4 +1,4 @@
-// The wrapped key that the fleet shares in Redis: Redis is not trusted, and may fail at any moment.
+// The wrapped key shared by the fleet in Redis: Redis is not trusted, and may fail at any time.
 import { createHash, randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -163,7 +163,7 @@ test('a claim that expires during the KMS call makes two keys, and all use the f
   hang.clear();
   expect((await slowUse).id).toBe(key.id);
   expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(2);
-  // The slow one's own was wiped before it took the other.
+  // The slow process wiped its own before it used the other.
   expect(slow.plaintexts.map(isZeroed)).toEqual([true, false]);
   expect(slow.ring.stats().keys).toBe(1);
 });
@@ -235,7 +235,7 @@ test('a new key is wiped if Redis fails before its entry is written, and the cal
   expect(one.plaintexts.map(isZeroed)).toEqual([true]);
   expect(one.ring.stats().keys).toBe(0);
   expect(await redis.get(entryName(ref))).toBeNull();
-  // As when the claim has run out.
+  // As if the claim had expired.
   await redis.del(names().dataKeyClaim(entryName(ref)));
   expect(isZeroed(bytesOf(await use(await fixture.open(), ref)))).toBe(false);
 });

@@ -1,4 +1,4 @@
-// A throttled client, over the real SDK: one tenant's throttling spaces the calls of all, and costs no job an attempt.
+// A throttled client, through the real SDK: one tenant's throttling spaces the calls of all, and costs no job an attempt.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { KMS_ERRORS } from '@sealdex/local-aws';
@@ -76,7 +76,7 @@ test('a throttled call of one tenant spaces the calls of other tenants by an int
   expect(sent()).toBe(0);
   for (const [i, intervalMs] of [1, 40, 32].entries()) {
     clock.advance(intervalMs);
-    // By the time that one is answered, others that did not wait would have come too.
+    // Other calls without a wait would have arrived before that response.
     await calls[i];
     expect(sent()).toBe(i + 1);
   }

@@ -25,7 +25,7 @@ const clock = new FakeClock();
 
 const OPERATIONS = ['GenerateDataKey', 'Decrypt'] as const;
 
-/** The calls that were made for the key, with their results. */
+/** The calls with the key, with their results. */
 const callsFor = (arn: string): string[] =>
   fixture.kms.counts
     .all()

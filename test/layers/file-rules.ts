@@ -1,4 +1,4 @@
-// Rules that hold for the source files of src and of every package: form, names and cycles. Reads no files.
+// Rules for the source files of src and of every package: form, names and cycles. Reads no files.
 import { posix } from 'node:path';
 import { hasDefaultExport, isBarrel, type Import } from './imports.ts';
 import type { Code } from './source-text.ts';
@@ -33,7 +33,7 @@ export const isRelative = ({ target }: Import): boolean => target.startsWith('.'
 
 export const fileOf = (from: string, { target }: Import): string => posix.join(posix.dirname(from), target);
 
-/** The files that a file imports. */
+/** The files imported by a file. */
 export const linksOf = (path: string, imports: readonly Import[]): string[] =>
   imports.filter(isRelative).map((found) => fileOf(path, found));
 

@@ -1,11 +1,14 @@
 // Finds every import in source text, in any form. Has no rules.
 import type { Code } from './source-text.ts';
 
-/** `value`: loaded at start; `type`: erased; `dynamic`: `import()`; `opaque`: its target is no literal; `require`: CommonJS. */
+/**
+ * `value`: loaded at start; `type`: erased; `dynamic`: `import()`; `opaque`: its target is not a literal; `require`:
+ * CommonJS.
+ */
 export type How = 'value' | 'type' | 'dynamic' | 'opaque' | 'require';
 
 export interface Import {
-  /** As written; empty when there is no literal. */
+  /** As written; empty without a literal. */
   readonly target: string;
   readonly how: How;
   readonly line: number;
@@ -45,13 +48,13 @@ const IMPORT_STATEMENT =
   /(?<![.#\w$])import\b(?:(?:\{[^}]*\}|[^;"(){}=.])*?\bfrom)?\s*"\d+"(?:\s*with\s*\{[^}]*\})?\s*;?/g;
 const EXPORT_LIST = /(?<![.#\w$])export\b\s*(?:type\s*)?(?:\*(?:\s*as\s+[\w$"]+)?|\{[^}]*\})(?:\s*from\s*"\d+")?\s*;?/g;
 
-/** Whether a file exports and does nothing but pass on what others export. */
+/** Whether a file only re-exports. */
 export function isBarrel(code: Code): boolean {
   const own = code.text.replaceAll(IMPORT_STATEMENT, '').replaceAll(EXPORT_LIST, '');
   return own.trim() === '' && EXPORT_LIST.test(code.text);
 }
 
-/** Whether a file has a default export, under any of its spellings. */
+/** Whether a file has a default export, in any form. */
 export const hasDefaultExport = (code: Code): boolean =>
   /(?<![.#\w$])export\s*(?:default\b|\{[^}]*\bdefault\s*[,}]|=)/.test(code.text) ||
   /(?<![.#\w$])export\s*\*\s*as\s+default\b/.test(code.text);

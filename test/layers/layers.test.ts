@@ -45,7 +45,7 @@ test('the table is parsed from its printed form', () => {
   expect(rows.get('c')).toEqual({ arrows: [] });
 });
 
-/** The module that an arrow leads to: the name of one, or of one file in it. */
+/** The module of an arrow's target: the name of a module, or of one file in it. */
 const endOf = (to: string): string | undefined => (ARROWS.has(to) ? to : moduleOf(`${to}.ts`));
 
 test('every arrow ends at a module of the table or a package of this repository', () => {

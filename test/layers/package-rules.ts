@@ -1,4 +1,5 @@
-// Rules of a package of this repository: it imports its own files, its own dependencies and modules of Node. Reads no files.
+// Rules of a package of this repository: it imports only its own files, its own dependencies and modules of Node. Reads no
+// files.
 import { isBuiltin } from 'node:module';
 import { cyclesOf, fileOf, formFaults, isRelative, linksOf, packageOf, type Files } from './file-rules.ts';
 import { importsOf, type Import } from './imports.ts';

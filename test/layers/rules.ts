@@ -7,12 +7,12 @@ import { ARROWS, type Arrow } from './table.ts';
 
 export interface Packages {
   readonly dependencies: readonly string[];
-  /** May be missing at run time, so they are imported dynamically. */
+  /** Optional at run time, so they are imported dynamically. */
   readonly optionalPeers: readonly string[];
   readonly devDependencies: readonly string[];
 }
 
-/** Packages that one place alone may import: a module, a folder, or one file. */
+/** Packages with a single place for their imports: a module, a folder, or one file. */
 const SOLE_IMPORTERS: readonly { readonly name: RegExp; readonly at: string }[] = [
   { name: /^bullmq$/, at: 'queue' },
   { name: /^@aws-crypto\/client-node$/, at: 'demo' },

@@ -7,18 +7,18 @@ export interface Code {
   readonly strings: readonly string[];
   /** Quoted texts in order; for a template with substitutions each piece. Escapes are kept. */
   readonly texts: readonly string[];
-  /** Comments with their marks, in order. */
+  /** Comments with their markers, in order. */
   readonly comments: readonly string[];
 }
 
-/** Words after which a slash begins a regular expression and not a division. */
+/** Words before a regular expression, not a division. */
 const BEFORE_REGEX = /(?:^|[^\w$.])(?:return|typeof|case|in|of|do|else|void|delete|throw|await|yield|new|instanceof)$/;
 
 export function codeOf(source: string): Code {
   const strings: string[] = [];
   const texts: string[] = [];
   const comments: string[] = [];
-  /** For each `${` that is open: how many plain braces are open in it. */
+  /** For each open `${`: the number of plain braces open in it. */
   const substitutions: number[] = [];
   let text = '';
   let at = 0;
@@ -100,13 +100,15 @@ function endOfTemplateText(source: string, from: number): number {
   return source.length;
 }
 
-/** A slash divides after a value: a name, a number, a string, a closing bracket. Elsewhere it opens a regular expression. */
+/**
+ * A slash divides after a value: a name, a number, a string, a closing bracket. Elsewhere it starts a regular expression.
+ */
 function beginsRegex(before: string): boolean {
   const code = before.trimEnd();
   return !/[\w$)\]"`]$/.test(code) || BEFORE_REGEX.test(code);
 }
 
-/** The offset after the closing slash; undefined if the line ends before, which no regular expression does. */
+/** The offset after the closing slash; undefined if the line ends before, which a regular expression cannot contain. */
 function endOfRegex(source: string, from: number): number | undefined {
   let inClass = false;
   for (let at = from + 1; at < source.length && source[at] !== '\n'; at += 1) {

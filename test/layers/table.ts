@@ -1,4 +1,4 @@
-// The table of allowed imports, as ARCHITECTURE.md prints it.
+// The table of allowed imports in ARCHITECTURE.md.
 import { readFileSync } from 'node:fs';
 
 /** `x -> y`: files of x may import files of y. Names in parentheses limit the import; nothing else may be imported. */

@@ -1,4 +1,4 @@
-// Three worker processes and one gate: they agree, however often it changes, and one that was frozen meanwhile does no harm.
+// Three worker processes and one gate: they agree, regardless of its changes, and one frozen meanwhile does no harm.
 import { expect, test } from 'vitest';
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
@@ -40,7 +40,7 @@ async function enqueue({ producer }: Installation, id: string, text = 'Text.'): 
 const decrypts = ({ services: { kms } }: Installation, key: string): number =>
   kms.counts.count({ operation: 'Decrypt', key });
 
-/** Whichever has a job in work. */
+/** The process with an active job. */
 const busy = (workers: readonly WorkerChild[]): Promise<WorkerChild> =>
   eventually(async () => {
     for (const worker of workers) {
@@ -95,7 +95,7 @@ const FROZEN_MS = 60_000;
 /** Too large for the queue: it waits in S3. */
 const LARGE = 'Text of some size. '.repeat(400);
 
-/** Of one process: what its metrics of this name add up to. */
+/** The sum of the metrics with this name in one process. */
 async function sum(worker: WorkerChild, name: string): Promise<number> {
   return Object.values(await metricsOf(await worker.ready, name)).reduce((total, count) => total + count, 0);
 }
@@ -122,7 +122,7 @@ async function freezeOne(installation: Installation, frozen: WorkerChild): Promi
   return { first, hits };
 }
 
-/** Shuts the gate although all may have the data key at hand: the content of this job is under a new one. */
+/** Shuts the gate although all may have the data key cached: the content of this job is under a new one. */
 async function shutAgain(installation: Installation, arn: string): Promise<string> {
   await installation.queue.pause();
   const shared = await installation.redis.keys(
@@ -137,16 +137,16 @@ async function shutAgain(installation: Installation, arn: string): Promise<strin
   return job;
 }
 
-/** What no probe changes of a gate that stays shut; each raises the epoch by one. */
+/** Fields of a shut gate that no probe changes; each probe raises the epoch by one. */
 const unprobed = ({ epoch, record }: Gate): object => {
   const { state, code, since, probes = 0 } = record ?? {};
   return { state, code, since, epoch: epoch - probes };
 };
 
 /**
- * A whole minute is not the same as seconds: after a lock of 20 s and a check for stalled jobs every 10 s, others have
- * taken the frozen process' job and ended it. When it wakes, the deadlines of its own calls are over too, and its view of
- * the gates is older than the 5 s for which one counts.
+ * A whole minute differs from seconds: with a lock of 20 s and a check for stalled jobs every 10 s, others have taken the
+ * frozen process' job and finished it. When it continues, the deadlines of its own calls have passed too, and its view of
+ * the gates is older than the 5 s limit.
  */
 test('a process frozen for a minute, while the gate is shut, opened and shut, uses no earlier key', async () => {
   await using installation = await openInstallation(SOON);
@@ -175,7 +175,7 @@ test('a process frozen for a minute, while the gate is shut, opened and shut, us
     return systemClock.monotonic() - frozenAt >= FROZEN_MS;
   });
 
-  // The next job is for it alone.
+  // Only this process takes the next job.
   for (const other of others) other.kill('SIGSTOP');
   const third = await enqueue(installation, 'third');
   frozen.kill('SIGCONT');
@@ -238,7 +238,7 @@ test('three processes agree on one gate, and probe its key no more often than on
   });
   const calls = kms.counts.count({ operation: 'GenerateDataKey', key: arn, result: 'DisabledException' });
   expect(calls).toBeLessThanOrEqual((record?.probes ?? 0) + 1);
-  // Parked jobs cost nothing.
+  // Parked jobs cost no calls.
   expect(decrypts(installation, arn)).toBe(atShutting);
   let probes = 0;
   for (const worker of fleet)

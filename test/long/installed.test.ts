@@ -20,7 +20,7 @@ import { run, start, type RunOptions, type Running } from '../cli/run.ts';
 import { eventually } from '../support/eventually.ts';
 import { bytesOnDisk, installInto, manifest, nativeBuilds, nodeOf, packAll, ROOT } from './packed.ts';
 
-/** The least that `engines` names, and the newest of each release line that is maintained. */
+/** The minimum in `engines`, and the newest of each maintained release line. */
 const NODES = [`${manifest.engines.node.replace('>=', '')}.0`, '22', '24', '26'];
 const PLAIN_BYTES = 80_000_000;
 const PDF = join(ROOT, 'examples/files/parking.pdf');
@@ -30,7 +30,7 @@ const NAMES = ['CODES', 'SETTINGS', 'SealdexError', 'createOperator', 'createPro
 let folder = '';
 /** Has sealdex alone. */
 let plain = '';
-/** Has all packages, and the judge of the demo. */
+/** Has all packages, and the AWS Encryption SDK for the demo. */
 let full = '';
 
 beforeAll(async () => {
@@ -40,7 +40,7 @@ beforeAll(async () => {
   const judge = `@aws-crypto/client-node@${manifest.devDependencies['@aws-crypto/client-node']}`;
   await installInto(plain, [tarballs.get('sealdex') ?? '']);
   await installInto(full, [...tarballs.values(), judge]);
-  // Fetched packages of the checkout spare fetching them again.
+  // Downloaded packages of the checkout are reused.
   const redis = join(ROOT, '.sealdex/redis');
   mkdirSync(join(full, '.sealdex'));
   if (existsSync(redis)) symlinkSync(redis, join(full, '.sealdex/redis'));

@@ -1,4 +1,4 @@
-// Packed packages as users get them: tarballs of the checkout, projects that install them, and the Nodes that run them.
+// Packed packages as users get them: tarballs of the checkout, projects that install them, and supported Nodes.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
@@ -42,7 +42,7 @@ export async function nodeOf(version: string): Promise<string> {
   if (`${process.version}.`.startsWith(`v${version}.`)) return process.execPath;
   const project = join(ROOT, '.sealdex/node', version);
   const node = join(project, 'node_modules/node/bin/node');
-  // An installation that was interrupted has none that starts.
+  // An interrupted installation has no working one.
   const isInstalled = await run(node, ['--version']).then(
     () => true,
     () => false,
@@ -55,7 +55,7 @@ export async function nodeOf(version: string): Promise<string> {
 
 const BLOCK_BYTES = 4096;
 
-/** Bytes that the files of a folder take on a disk with the usual blocks. */
+/** Disk usage of a folder's files with the usual blocks. */
 export function bytesOnDisk(folder: string): number {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

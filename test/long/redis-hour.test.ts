@@ -15,7 +15,7 @@ import { keptRedis } from '../journey/kept-redis.ts';
 
 const MINUTE_MS = 60_000;
 
-/** By job, the document that it is for. */
+/** The document of each job. */
 type Sent = Map<string, { readonly tenant: string; readonly id: string }>;
 
 async function enqueue({ producer }: Installation, sent: Sent, tenant: string, ids: readonly string[]): Promise<void> {
@@ -36,7 +36,7 @@ const gateOf = (installation: Installation, id: string): Promise<Gate> =>
 const parked = (installation: Installation, gate: string): Promise<number> =>
   installation.redis.zcard(keysOf(installation).parked(gate));
 
-/** What no probe changes of a gate that stays shut; each raises the epoch by one. */
+/** Fields of a shut gate that no probe changes; each probe raises the epoch by one. */
 const unprobed = ({ epoch, record }: Gate): object => {
   const { probes = 0, goodProbes: _good, nextProbe: _next, requestId: _request, ...rest } = record ?? {};
   return { ...rest, epoch: epoch - probes };
@@ -79,7 +79,7 @@ async function anHourPasses(clock: AheadClock, port: number): Promise<void> {
       clock.advance(MINUTE_MS);
       expect(await page(port, '/livez')).toBe('alive');
     }
-    // A ping that is not answered takes a second.
+    // A ping without a response takes a second.
     expect(await page(port, '/readyz')).toBe('not ready: REDIS_FAILED (gates shut: 1)');
   }
 }
@@ -124,7 +124,7 @@ test('an hour without Redis loses no job and no attempt, and leaves open gates o
   await kept.again();
 
   await eventually(async () => (await page(port, '/readyz')) === 'ready (gates shut: 1)');
-  // The locks of those in work have run out: they come back as stalled ones. Nothing else is taken yet.
+  // The locks of active jobs have expired: they return as stalled ones. No other job is taken yet.
   await eventually(async () => (await installation.operator.status()).index.active === 0);
   const waiting = await installation.queue.getJobs(['delayed', 'prioritized', 'active', 'wait'], 0, 1000);
   expect(new Set(waiting.map(({ id }) => id))).toEqual(new Set(sent.keys()));

@@ -1,5 +1,5 @@
-// 200 files of many types through the command line, while a worker and the processes that read files are killed: nothing is
-// lost, nothing is a dead letter, and nothing is left behind.
+// 200 files of many types through the command line, while a worker and its file readers are killed: no file is lost, none
+// becomes a dead letter, and nothing is left.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -44,7 +44,7 @@ const files = Array.from({ length: FILES }, (_, index) => {
   return { path: `files/of-${index % 7}/${index}.${extension}`, body: make(isLong ? text + LONG : text), text };
 });
 
-/** A process that starts takes less than this; one that has used more has read. */
+/** A starting process takes less CPU time than this; one with more has read. */
 const STARTED_MS = 1200;
 const STRETCH_MS = 250;
 
@@ -53,7 +53,7 @@ const deaths = (workers: readonly WorkerChild[]): number =>
     .flatMap((worker) => worker.log())
     .filter(({ reason, msg }) => reason === 'ExtractorDied' && msg === 'job will be retried').length;
 
-/** Kills processes that have read for a while without a pause, until so many jobs have lost theirs. */
+/** Kills processes that have read for a while without a pause, until the given number of jobs have lost theirs. */
 async function killReading(workers: readonly WorkerChild[], times: number): Promise<void> {
   const seen = new Map<number, number>();
   await eventually(() => {
@@ -86,7 +86,7 @@ test('kill -9 of a worker and of its file readers loses no file of 200', async (
     cwd: folder.path,
   });
   await killReading([first, second], KILLS);
-  // It reads files at this moment, and its own die with it.
+  // It is reading files at this time, and its child processes die with it.
   const readers = await eventually(() => {
     const pids = childrenOf(first.pid);
     return pids.length > 0 && pids;

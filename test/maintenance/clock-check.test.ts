@@ -1,4 +1,4 @@
-// What removes by age does it by a clock that is right, or not at all.
+// Removal by age needs a correct clock.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { fleetTasks } from '../../src/app/fleet-tasks.ts';
 import { whenClockIsRight } from '../../src/maintenance/clock-check.ts';

@@ -1,4 +1,4 @@
-// Where sweeps are tested: real services, a clock that a test moves by days, and jobs and objects as the producer leaves them.
+// The scene of sweep tests: real services, a fake clock for days, and jobs and objects as the producer leaves them.
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { systemClock } from '../../src/runtime/clock.ts';
@@ -24,7 +24,7 @@ export interface MaintenanceFixture extends AsyncDisposable {
   readonly redis: Redis;
   readonly queue: JobQueue;
   readonly log: { level: string; facts: Record<string, unknown>; message: string }[];
-  /** Marks Redis and bucket as first used so many days ago. */
+  /** Marks Redis and bucket as first used the given number of days ago. */
   born(daysAgo: number): Promise<void>;
   /** Content in intake, and the job that names it unless there is none. Returns its name. */
   content(options?: {

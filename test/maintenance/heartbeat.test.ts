@@ -1,4 +1,4 @@
-// Heartbeats: written, summed, bounded, gone with their process.
+// Heartbeats: written, added up, limited, removed with their process.
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { expect, inject, test } from 'vitest';

@@ -1,4 +1,4 @@
-// The intake sweep takes what no job names, and never what one may need.
+// The intake sweep deletes content without a job, and never content that a job may need.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { putIntake } from '../../src/store/intake.ts';
@@ -87,7 +87,7 @@ describe('a dead letter', () => {
     const name = await fixture.content();
     const id = name.split('/')[1] ?? '';
     const prefix = `${fixture.deps.keys.prefix}:index`;
-    // Where BullMQ has a job that has failed: the entry stays, and only the sets differ.
+    // As BullMQ stores a failed job: the entry stays, and only the sets differ.
     await fixture.redis.multi().zrem(`${prefix}:prioritized`, id).zadd(`${prefix}:failed`, '1', id).exec();
     expect((await fixture.queue.status(id)).state).toBe('dead');
     await fixture.sweepAfter(80, sweep);
@@ -192,7 +192,8 @@ describe('the limit of a sweep', () => {
     for (let count = 0; count < 12; count++) await fixture.content({ job: 'none' });
     const facts = { corpus: 'docs', kind: 'index', revision: 1 };
     const place = { tenant: 'acme', jobId: newJobId() };
-    // One job names one of these; all the others are too many to go unless they are young, so they are under a job that is unreadable.
+    // One job names one of these; the others are too many to delete unless they are young, so they belong to an unreadable
+    // job.
     await fixture.redis.hset(`${fixture.deps.keys.prefix}:index:${place.jobId}`, 'data', 'no json');
     const others = Array.from({ length: 1188 }, (_, index) => index.toString(16).padStart(16, '0'));
     for (let from = 0; from < others.length; from += 50)

@@ -1,4 +1,4 @@
-// The birth mark: made once, copied once, and a difference is noticed.
+// The Redis identity: created once, copied once, and any difference is noticed.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { matchingRedisIdentity, isSince, ensureRedisIdentity } from '../../src/maintenance/redis-identity.ts';

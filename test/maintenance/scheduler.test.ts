@@ -40,7 +40,7 @@ function start(...chores: MaintenanceTask[]): MaintenanceLoop {
 
 const choreOf = (run: MaintenanceTask['run'], name = 'chore'): MaintenanceTask => ({ name, everyMs: HOUR, run });
 
-/** Counts its runs; each lasts until `end` is called, or its signal ends it. */
+/** Counts its runs; each lasts until `end` is called, or its signal aborts it. */
 function longChore(name = 'chore') {
   const state = { begun: 0, ended: 0, reason: undefined as unknown, end: (): void => {} };
   const chore = choreOf(async (signal) => {
@@ -107,7 +107,7 @@ describe('a maintenance task', () => {
     const first = upkeep.tick();
     await eventually(() => quick === 1 && state.begun === 1);
     clock.setWall(clock.now() + HOUR);
-    // Again, should the quick one's first run have its last step still to do.
+    // Again, if the first run of the fast task is still in its last step.
     await eventually(async () => (await upkeep.tick(), quick === 2));
     expect(state.begun).toBe(1);
     state.end();

@@ -18,7 +18,7 @@ afterEach(async () => {
   await fixture[Symbol.asyncDispose]();
 });
 
-/** Twice SEALDEX_PARKED_MAX_MS + SEALDEX_LETTER_MAX_MS + a day, by their defaults. */
+/** Twice SEALDEX_PARKED_MAX_MS + SEALDEX_LETTER_MAX_MS + a day, with the default values. */
 const DAYS = 30 + 30 + 90 + 1;
 
 /** The fixture's store, with a callback between read and removal. */

@@ -1,4 +1,4 @@
-// Maintenance that a worker does for all sealdex processes.
+// Maintenance by a worker for all sealdex processes.
 import { expect, it } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { metricsOf } from '../journey/installation.ts';
@@ -15,7 +15,7 @@ it('a worker runs due sweeps, and their metrics exist before', async () => {
   expect(alarms).toEqual({ sealdex_sweep_alarms_total: 0 });
   const areDone = await eventually(async () => {
     const due = await fixture.redis.hmget(keys.chores, 'intake-sweep', 'tombstone-sweep');
-    // One that failed would be due in minutes.
+    // A failed one would be due in minutes.
     return due.every((at) => Number(at) > Date.now() + 3_600_000);
   });
   expect(areDone).toBe(true);

@@ -64,7 +64,7 @@ async function makeLetters(): Promise<void> {
   }
 }
 
-/** Jobs of both tenants that are parked, since an operator has paused them. */
+/** Jobs of both tenants, parked because an operator has paused them. */
 async function park(jobs: number): Promise<void> {
   const { producer, operator } = fixture.installation;
   for (const tenant of [LEAVER, STAYER]) await operator.pauseTenant(tenant, 'a test');

@@ -170,7 +170,7 @@ test('an export that fails releases its folder only once no file is being writte
   expect(hang.met).toBe(3);
   const files = (): string[] => readdirSync(dir, { recursive: true, encoding: 'utf8' });
   const before = files();
-  // What still waited would be written now.
+  // A waiting job would be processed now.
   hang.clear();
   await operator.exportTenant(LEAVER, `${dir}-other`);
   expect(files()).toEqual(before);

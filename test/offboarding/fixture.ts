@@ -1,4 +1,4 @@
-// An installation with a tenant to delete and one with a similar name, and everything that names the tenant.
+// An installation with a tenant to delete and one with a similar name, and all data that names the tenant.
 import { openResources } from '../../src/app/resources.ts';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import type { DeleteDeps } from '../../src/offboarding/delete.ts';
@@ -9,10 +9,10 @@ import { openInstallation, type Installation } from '../journey/installation.ts'
 import { documentOf } from '../support/documents.ts';
 
 export const LEAVER = 'leaver';
-/** Its prefixes begin with those of the other but for the slash. */
+/** Its prefixes begin with those of the other except for the slash. */
 export const STAYER = 'leaver2';
 
-/** The name itself, not as a part of another. */
+/** The name itself, not as a part of another one. */
 const NAMED = /(?<![a-zA-Z0-9_=-])leaver(?![a-zA-Z0-9_=-])/;
 
 /** The system clock, with timers that fire at once. */
@@ -27,7 +27,7 @@ const hurried: Clock = {
 export interface OffboardingFixture extends AsyncDisposable {
   readonly installation: Installation;
   readonly deps: DeleteDeps;
-  /** Documents of both tenants and of two corpora, stored by a worker that must run. */
+  /** Documents of both tenants and of two corpora, stored by a running worker. */
   fill(documents: number): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-// The files that make a folder an export's, and one run's: each is there as a whole or not at all.
+// The files that mark a folder as an export's, and as one run's: each is created completely or not at all.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

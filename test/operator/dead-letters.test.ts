@@ -1,4 +1,4 @@
-// Dead letters of a whole installation: their content in S3, and documents that are sent again.
+// Dead letters of a complete installation: their content in S3, and replayed documents.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Producer } from '../../src/producer/producer.ts';
 import { codeOf, documentOf, ended, objectAt, openScene, type Scene } from '../producer/fixture.ts';
@@ -15,7 +15,7 @@ afterAll(() => scene[Symbol.asyncDispose]());
 
 interface Lost {
   readonly jobId: string;
-  /** Puts the content back. */
+  /** Restores the content. */
   restore(): Promise<void>;
 }
 

@@ -32,7 +32,7 @@ afterAll(async () => {
   await services[Symbol.asyncDispose]();
 });
 
-/** As a tenant's key policy with the condition has it. */
+/** As in a tenant's key policy with the condition. */
 const boundTo = (arn: string): void =>
   void services.kms.faults.set({
     match: { key: arn, context: { tenant: 'another-tenant' } },

@@ -36,7 +36,7 @@ afterEach(() => {
   services.s3.faults.clear();
 });
 
-/** As when a process was frozen for longer than it lasts. */
+/** As if a process was frozen for longer than the lease. */
 async function loseLease(): Promise<void> {
   const leases = await redis.keys(`${redisKeys(String(services.settings.SEALDEX_QUEUE)).lease('set-key:')}*`);
   expect(leases).toHaveLength(1);
@@ -62,7 +62,7 @@ describe('a key blocked during its attachment', () => {
     const attached = attachShared();
     await eventually(() => hang.waiting > 0);
     const blocking = other.blockOwners(arn, 'leaked');
-    // An incident does not wait for the other.
+    // An incident is not delayed by the check.
     expect(await blocking.next()).toMatchObject({ value: { tenant: owner, change: { changed: true } } });
     expect(await isBlocked(owner)).toBe(true);
     hang.clear();

@@ -1,4 +1,5 @@
-// A gate that drains: one process releases, until all is released, the key is bad again, the lease is lost, or it stops.
+// A draining gate: one process releases, until all jobs are released, the key fails again, the lease is lost, or the process
+// stops.
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ProbeDeps } from '../../src/parking/probe.ts';
@@ -21,7 +22,7 @@ afterEach(async () => {
 /** Resolves the releases that still wait. */
 const endings: (() => void)[] = [];
 
-/** A release that waits for the test between its batches. */
+/** A release controlled by the test between its batches. */
 function stepping(): { release: ProbeDeps['release']; step(): void; begun(): number; answers: boolean[] } {
   let next = Promise.withResolvers<void>();
   let begun = 0;
@@ -116,7 +117,7 @@ test('jobs parked at the gate of a destroyed key are released in each interval',
   const process = await fixture.process({ release: async ({ state }) => released.push(state) > 0 });
   await process.write(0, fixture.record('acme', keyArn, { state: 'destroyed', code: 'KEY_DESTROYED', nextProbe: 0 }));
   for (let round = 1; round <= 2; round += 1) {
-    // Again, should the round before have its last step still to do.
+    // Again, if the round before is still in its last step.
     await eventually(async () => {
       await process.tick();
       return ((await fixture.gate('acme', keyArn)).record?.nextProbe ?? 0) > fixture.clock.now();
@@ -149,7 +150,7 @@ test('a probe can be stopped twice in any state: idle, probing, releasing, never
   expect(release.answers).toEqual([false]);
   expect(await fixture.gate('globex', globex)).toMatchObject({ record: { goodProbes: 1 } });
   expect(await fixture.redis.keys(`${fixture.keys.prefix}:leases:*`)).toEqual([]);
-  // And does nothing any more.
+  // A later call does nothing.
   await releasing.tick();
   expect(release.begun()).toBe(1);
 });
@@ -175,7 +176,7 @@ test('another process opens the gate if the first dies after the last batch, wit
   const next = await fixture.process({ release: releasing(async () => true) });
   await next.tick();
   expect(await fixture.gate('acme', keyArn)).toMatchObject({ record: { state: 'draining' } });
-  // A dead process's lease runs out.
+  // A dead process's lease expires.
   await fixture.redis.del(fixture.keys.lease(`gate:${gateId(keyRef('acme', keyArn))}`));
   await eventually(async () => {
     await next.tick();

@@ -20,18 +20,18 @@ export interface Process {
   readonly probe: Probe;
   readonly probing: ProbingDeps;
   readonly metrics: Metrics;
-  /** The gates that closed to this process. */
+  /** The gates closed for this process. */
   readonly closed: readonly GateRecord[];
-  /** Writes any record past the state machine, as another process would, if the gate has this epoch; then polls. */
+  /** Writes any record without the state machine, like another process, if the gate has this epoch; then polls. */
   write(seenEpoch: number, record: GateRecord): Promise<boolean>;
-  /** No message of the others reaches it from now on. */
+  /** It receives no messages from now on. */
   unsubscribe(): Promise<void>;
   /** Reads all gates, then runs due probes. */
   tick(): Promise<void>;
 }
 
 interface ProcessOptions extends Partial<ProbeDeps> {
-  /** What this process uses in place of its connection to Redis. */
+  /** A replacement for this process' connection to Redis. */
   readonly through?: (redis: Redis) => Redis;
 }
 
@@ -47,12 +47,12 @@ export interface ParkingFixture extends AsyncDisposable {
   /** The log lines of all processes. */
   readonly lines: { readonly level: string; readonly facts: object; readonly message: string }[];
   process(options?: ProcessOptions): Promise<Process>;
-  /** A tenant with a KMS key of its own. */
+  /** A tenant with its own KMS key. */
   tenant(name: string): string;
   record(tenant: string, keyArn: string, change?: Partial<GateRecord>): GateRecord;
   /** The gate in Redis. */
   gate(tenant: string, keyArn: string): Promise<Gate>;
-  /** Moves the wall clock, and no timer. */
+  /** Moves only the wall clock, without timers. */
   later(ms: number): void;
 }
 

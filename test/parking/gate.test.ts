@@ -25,7 +25,7 @@ const stateIn = ({ gates }: Process, tenant = 'acme'): string | undefined =>
   gates.get(keyRef(tenant, keyArn)).record?.state;
 const refusalIn = ({ gates }: Process): SealdexError | undefined => gates.refusal(keyRef('acme', keyArn));
 
-/** Changes the gate as it is now. */
+/** Changes the current gate. */
 async function change({ gates }: Process, state: 'shut' | 'draining' | 'open', tenant = 'acme'): Promise<void> {
   expect((await gates.apply(keyRef(tenant, keyArn), TO[state])).isChanged).toBe(true);
 }
@@ -42,7 +42,7 @@ const TO = {
   open: { kind: 'drained', isDetached: false },
 } satisfies Record<string, GateEvent>;
 
-/** A KMS call failed that began when the gate had this epoch and was not shut. */
+/** A failed KMS call that began when the gate had this epoch and was not shut. */
 const fails = async ({ gates }: Process, epoch: number, code?: Code, tenant = 'acme'): Promise<boolean> =>
   (await gates.apply(keyRef(tenant, keyArn), keyFailed(code), { epoch })).isChanged;
 
@@ -127,7 +127,7 @@ test('an old message changes nothing', async () => {
   await eventually(() => stateIn(there) === 'open');
   await fixture.redis.publish(fixture.keys.gateChanged, `1 ${gateId(keyRef('acme', keyArn))} ${old}`);
   await fixture.redis.publish(fixture.keys.gateChanged, 'no news at all');
-  // Messages keep their order: when this one is here, the old one was.
+  // Messages are ordered: when this one arrives, the old one has arrived.
   await change(here, 'shut', 'globex');
   await eventually(() => stateIn(there, 'globex') === 'shut');
   expect(stateIn(there)).toBe('open');

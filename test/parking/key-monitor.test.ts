@@ -10,7 +10,7 @@ let fixture: ParkingFixture;
 let here: Process;
 let monitor: KeyMonitor;
 let call: KeyRef;
-/** Which keys work now, and how many are in use. */
+/** The keys that work now, and the number of keys in use. */
 let working: Set<string>;
 let keysInUse: number;
 let someKeys: KeyRef[];
@@ -58,7 +58,7 @@ const gateOf = async ({ tenant, keyArn } = call): Promise<[number, string | unde
   return [epoch, record?.state, record?.code];
 };
 
-/** The gates that were shut, as the log names them. */
+/** The gates shut so far, as logged. */
 const shuts = (): string[] =>
   fixture.lines.flatMap(({ level, facts }) => {
     const { tenant, code } = facts as { tenant: string; code: Code };

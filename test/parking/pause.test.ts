@@ -11,7 +11,7 @@ let broken: Set<PausingCode>;
 /** Requested confirmations and reported events, in order. */
 let proofs: PausingCode[];
 let events: string[];
-/** Proofs wait for this. */
+/** Confirmations wait for this. */
 let held: Promise<void>;
 
 beforeEach(() => {
@@ -38,7 +38,7 @@ beforeEach(() => {
 
 afterEach(() => pause.stop());
 
-/** When nothing is left to be done at once. */
+/** Resolves after all immediate work. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('every code that pauses a job pauses the process, as does a long outage', () => {

@@ -31,7 +31,7 @@ const storedGate = async (): Promise<GateRecord> => (await fixture.gate('acme', 
 const tries = (operation: 'GenerateDataKey' | 'Decrypt' = 'GenerateDataKey'): number =>
   fixture.kms.counts.count({ operation, key: keyArn });
 
-/** At the moment when the gate is due, all at once. */
+/** All at once, when the gate is due. */
 async function due(...processes: Process[]): Promise<GateRecord> {
   fixture.later((await storedGate()).nextProbe - fixture.clock.now());
   await Promise.all((processes.length > 0 ? processes : [one]).map((process) => process.tick()));
@@ -106,7 +106,7 @@ test.for([
     nextProbe: fixture.clock.now() + fixture.config.probeMinMs,
   });
   down.clear();
-  // The two good tries must follow on each other.
+  // The two successful probes must be consecutive.
   expect(await due()).toMatchObject({ state: 'shut', goodProbes: 1 });
   expect(await due()).toMatchObject({ state: 'draining' });
 });
@@ -176,7 +176,7 @@ test('a key is destroyed after 24 h as not found, but only while the platform ke
   fixture.later(shutAt + DAY_MS - 1 - fixture.clock.now());
   await one.tick();
   expect(await storedGate()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
-  // As with a wrong region: nothing is found there.
+  // As with a wrong region: no key is found there.
   const nowhere = fixture.kms.faults.set({ match: { key: fixture.platformKeyArn }, fault: KMS_FAULTS.notFound });
   expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
   nowhere.clear();

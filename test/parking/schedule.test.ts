@@ -1,4 +1,4 @@
-// When a shut gate is tried next.
+// The time of the next probe of a shut gate.
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../src/runtime/config.ts';
 import type { Code } from '../../src/runtime/errors.ts';

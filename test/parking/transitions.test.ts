@@ -20,10 +20,10 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const NOW = 1_800_000_000_000;
 const KEY = keyRef('acme', 'arn:aws:kms:us-west-2:111122223333:key/one');
-/** Jitter is a fifth either way: in the middle there is none. */
+/** Jitter is a fifth either way: the middle has none. */
 const SETTINGS = { probeMinMs: 30_000, probeMaxMs: 900_000, random: () => 0.5 };
 
-/** Shut two days ago and due now, so that the guards of time let every event through. */
+/** Shut two days ago and due now, so that the time guards allow every event. */
 const SHUT: GateRecord = {
   ...KEY,
   state: 'shut',
@@ -108,7 +108,7 @@ describe('transition', () => {
     expect(change ? phaseOf(change.record) : '-').toBe(to);
   });
 
-  /** Edges that a guard closes to the events of the table above. */
+  /** Events of the table above that a guard rejects. */
   const GUARDED: readonly [string, GateRecord, GateEvent, GatePhase | '-'][] = [
     ['a first successful probe', { ...SHUT, goodProbes: 0 }, EVENTS.probeSucceeded, 'shut'],
     ['an early confirming probe', { ...SHUT, nextProbe: NOW + 1 }, EVENTS.probeSucceeded, '-'],

@@ -45,7 +45,7 @@ const keyWith = (choice: Partial<KeyPolicyChoice> = {}): string =>
 
 const contextOf = (tenant: string) => ({ tenant, period: '2026-11-23T17:41Z', purpose: 'documents' });
 
-/** Which of the calls that use a key are answered, for a caller and a context. */
+/** The allowed calls with a key, for a caller and a context. */
 async function answered(KeyId: string, EncryptionContext: Record<string, string>, as = OURS): Promise<string[]> {
   const client = clients.get(as)!;
   const owner = clients.get('local')!;

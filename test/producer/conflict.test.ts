@@ -1,4 +1,4 @@
-// An idempotency key that is used again for another request: a conflict, and the first job stays as it is.
+// An idempotency key reused for another request: a conflict, and the first job stays unchanged.
 import { createHash, createHmac } from 'node:crypto';
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
@@ -306,7 +306,7 @@ describe('the secret of the fingerprints', () => {
     scene.services.kms.disable(scene.config.platformKeyArn);
     try {
       const later = await scene.producer(changed);
-      // Under another secret nothing can be compared.
+      // Nothing can be compared under another secret.
       expect(await later.enqueueIndex(other)).toMatchObject(duplicateOf(first));
       const next = await later.enqueueIndex(index('next'));
       expect(await later.enqueueIndex(index('next'))).toMatchObject(duplicateOf(next));

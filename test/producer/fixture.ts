@@ -29,7 +29,7 @@ export interface Scene extends AsyncDisposable {
   jobs(): Promise<string[]>;
 }
 
-/** `over` goes over the settings of the test's own services. */
+/** `over` overrides the settings of the test's services. */
 export async function openScene(over: Settings = {}): Promise<Scene> {
   const services = await testServices();
   const settings: Settings = { SEALDEX_PORT: 0, SEALDEX_LOG_LEVEL: 'silent', ...services.settings, ...over };
@@ -89,7 +89,7 @@ export const documentOf = (id: string, chars = 100, more: object = {}): object =
   ...more,
 });
 
-/** The error of a refusal; the test fails when there is none or another. */
+/** The error of a rejected call; the test fails for none or another one. */
 export async function refusalOf(work: () => Promise<unknown>): Promise<SealdexError> {
   const error = await work().then(
     (answer: unknown) => new Error(`nothing was refused: ${JSON.stringify(answer)}`),
@@ -101,20 +101,20 @@ export async function refusalOf(work: () => Promise<unknown>): Promise<SealdexEr
 
 export const codeOf = async (work: () => Promise<unknown>): Promise<Code> => (await refusalOf(work)).code;
 
-/** The result of a bulk as what one of the two it is. */
+/** The results of a bulk, each as a result or an error. */
 export function resultOf(result: EnqueueResult | SealdexError | undefined): EnqueueResult {
   if (result === undefined || result instanceof SealdexError) throw result ?? new Error('there is no such result');
   return result;
 }
 
-/** Waits for a job to end in one of the states, `done` if none are named. */
+/** Waits for a job to reach one of the states, `done` by default. */
 export const ended = (producer: Producer, jobId: string, ...states: JobStatus['state'][]): Promise<JobStatus> =>
   eventually(async () => {
     const status = await producer.status(jobId);
     return (states.length === 0 ? ['done'] : states).includes(status.state) && status;
   });
 
-/** All of an object: its metadata and its bytes. */
+/** The metadata and bytes of an object. */
 export async function objectAt(
   store: Store,
   key: string,

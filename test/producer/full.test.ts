@@ -98,7 +98,7 @@ it('a Redis three quarters full rejects with QUEUE_FULL before a reservation, an
     await own.tenant('acme');
     const prompt = await own.producer();
     const { jobId } = await prompt.enqueueIndex(request('acme', 'before'));
-    // Beside this what connections need is nothing.
+    // Connections need almost no memory compared with this.
     await redis.setrange('padding', 20_000_000, 'x');
     const used = Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
     await redis.config('SET', 'maxmemory', String(Math.round(used / 0.85)));

@@ -37,7 +37,7 @@ async function newTenant(change: TenantChange = {}): Promise<{ tenant: string; a
 const shut = (tenant: string, arn: string): Promise<void> =>
   setGate({ redis: scene.redis, queue: scene.config.queue }, tenant, arn);
 
-/** Under which KMS key, and for which purpose, a job's content waits. */
+/** The KMS key and the purpose of a job's waiting content. */
 async function waitsUnder(tenant: string, { jobId }: EnqueueResult): Promise<[arn: string, purpose: string]> {
   const { data } = await scene.operator.job(jobId);
   const content = data?.kind === 'index' ? data.content : { inline: '' };

@@ -1,4 +1,4 @@
-// Where content waits: in the job up to SEALDEX_INLINE_BYTES, in S3 beyond; and when a producer takes it back.
+// The place of content: in the job up to SEALDEX_INLINE_BYTES, in S3 beyond; and its removal by the producer.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RedisServer, startRedis, S3_ERRORS } from '@sealdex/local-aws';
 import type { EnqueueResult } from '../../src/producer/producer.ts';
@@ -87,7 +87,7 @@ describe('content', () => {
     await redis.stop();
   });
 
-  /** Runs `then` while the content of a request is on its way into S3, which is after its revision was given. */
+  /** Runs `then` while the content of a request is on its way into S3, which is after its reservation. */
   async function duringIntake(enqueue: () => Promise<unknown>, then: () => Promise<unknown>): Promise<unknown> {
     const fault = own.services.s3.faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'hang' } });
     const pending = enqueue().catch((error: unknown) => error);
@@ -112,7 +112,7 @@ describe('content', () => {
     expect(await producer.enqueueIndex(sent)).toMatchObject({ status: 'queued' });
   });
 
-  /** Freezes Redis while the content is on its way into S3, so that no later command is answered. */
+  /** Freezes Redis while the content is on its way into S3, so that no later command gets a response. */
   async function cutOff(sent: () => Promise<unknown>): Promise<unknown> {
     const error = await duringIntake(sent, async () => process.kill(redis.pid, 'SIGSTOP'));
     process.kill(redis.pid, 'SIGCONT');

@@ -138,7 +138,7 @@ describe('the platform', () => {
   });
 });
 
-/** As an operator with an editor would, and then restarts what caches. */
+/** As by an operator with an editor; then restarts the processes with caches. */
 async function writeTenant(tenant: string, file: object): Promise<void> {
   await scene.store.put(`tenants/${tenant}.json`, Buffer.from(JSON.stringify(file)), {});
   await scene.redis.publish(`sealdex:{${scene.config.queue}}:tenants:changed`, tenant);

@@ -65,7 +65,7 @@ async function valueOf(redis: Redis, key: Buffer, type: string): Promise<unknown
   if (type === 'set') return redis.smembersBuffer(key);
   if (type === 'zset') return redis.zrangeBuffer(key, '0', '-1');
   if (type === 'stream') return redis.callBuffer('XRANGE', key, '-', '+');
-  // Gone since it was listed: other tests use the same Redis.
+  // Deleted since it was listed: other tests use the same Redis.
   if (type === 'none') return undefined;
   throw new Error(`a type that nobody looks into: ${type}`);
 }

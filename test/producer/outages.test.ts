@@ -1,4 +1,4 @@
-// When Redis, KMS or S3 is down or silent: a typed error soon, nothing half done, and the same producer works again after.
+// Outages of Redis, KMS or S3: a typed error soon, no partial state, and the same producer works again afterwards.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,13 +12,13 @@ import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { codeOf, documentOf, openScene, refusalOf, type Scene } from './fixture.ts';
 
-/** "About a second" is measured and printed; this only limits a call that hangs. */
+/** "About a second" is measured and printed; this only limits a hanging call. */
 const SOON_MS = 60_000;
 
-/** Nothing listens there, and no other test is given it. */
+/** No server listens there, and no other test uses the port. */
 const CLOSED_PORT = 1;
 
-/** The error of a call with the deadlines of the product, which must have come soon. */
+/** The error of a call with the deadlines of the product, which must come soon. */
 async function soon(what: string, work: () => Promise<unknown>): Promise<SealdexError> {
   using _real = realDeadlines();
   const begun = performance.now();

@@ -1,4 +1,4 @@
-// What bad input gets at enqueue: a refusal that names the field, and nothing anywhere.
+// Invalid input at enqueue: an error that names the field, and no side effect.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { IndexRequest, Producer } from '../../src/producer/producer.ts';
 import { documentOf, openScene, refusalOf, type Scene } from './fixture.ts';
@@ -29,7 +29,7 @@ const thrower = (): never => {
   throw new Error('from a getter, with the secret word');
 };
 
-/** A copy of `value` in which looking at `name` throws. */
+/** A copy of `value` with a throwing getter `name`. */
 const throwingAt = (value: object, name: string): object =>
   Object.defineProperty({ ...value }, name, { get: thrower, enumerable: true });
 

@@ -1,4 +1,4 @@
-// Content never leaves the producer in the clear: words planted in a document are nowhere while its job waits.
+// Content never leaves the producer in plain text: planted words of a document are not found while its job waits.
 import { inspect } from 'node:util';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';

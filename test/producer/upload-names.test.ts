@@ -1,4 +1,4 @@
-// What files are called: any text is a name and the id of a document, and nothing else is ever made of it.
+// File names: any text is a name and the id of a document, and is never used otherwise.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { objectName } from '../../src/runtime/names.ts';
 import type { Producer } from '../../src/producer/producer.ts';

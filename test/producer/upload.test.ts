@@ -45,7 +45,7 @@ const request = (body: UploadRequest['body'], more: Partial<UploadRequest> = {})
   ...more,
 });
 
-/** A stream that gives so many bytes, and counts those that were taken. */
+/** A stream of the given number of bytes that counts those read. */
 function counting(bytes: number, chunkBytes = 16_384): { body: Readable; taken: () => number } {
   let taken = 0;
   function* chunks(): Generator<Buffer> {
@@ -196,7 +196,7 @@ describe('a rejected upload', () => {
     const objects = await scene.keysOf('intake/acme/');
     const sent = request(counting(200_000).body, { length: 200_000 });
     expect(await refusalOf(() => producer.enqueueUpload(sent))).toMatchObject({ code: 'STORE_FAILED' });
-    // Whether it is there is not known: the sweep finds that no job names it.
+    // Whether it exists is unknown: the sweep finds it without a job.
     expect(await scene.keysOf('intake/acme/')).toHaveLength(objects.length + 1);
     expect((await uploads()).toSorted()).toEqual(jobs.toSorted());
   });

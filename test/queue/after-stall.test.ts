@@ -1,4 +1,4 @@
-// A job that is back from a stall waits first, once for each stall, and spends no attempt on it.
+// A job returned after a stall waits first, once for each stall, and spends no attempt on it.
 import { expect, test } from 'vitest';
 import { afterStall } from '../../src/queue/bull/after-stall.ts';
 import { eventually } from '../support/eventually.ts';

@@ -9,7 +9,7 @@ import { dataOf, type Fixture } from './fixture.ts';
 
 export const never: AbortSignal = new AbortController().signal;
 
-/** Of a job that was enqueued just now. */
+/** Data of a job enqueued just now. */
 const youngRevision = (): number => Date.now() * 1000;
 
 export interface Death {

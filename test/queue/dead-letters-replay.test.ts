@@ -18,7 +18,7 @@ import { realDeadlines } from '../support/deadlines.ts';
 
 const DAY_MS = 86_400_000;
 
-/** A clock on which every wait is over at once and has taken its time. */
+/** A clock on which every wait ends at once, with its time passed. */
 function jumpingClock(): Clock & { readonly passedMs: number } {
   let passed = 0;
   return {

@@ -16,7 +16,7 @@ async function listed(fixture: Fixture, filter: LetterFilter = {}, limit = 100):
   return idsOf((await fixture.queue.letters.list(filter, limit)).letters);
 }
 
-/** All pages of a list, which end where the next one is not named. */
+/** All pages of a list, up to the one without a next page. */
 async function pagesOf(fixture: Fixture, filter: LetterFilter, limit: number): Promise<string[][]> {
   const pages: string[][] = [];
   let after: ListPosition | undefined;

@@ -29,7 +29,7 @@ async function priorityOf(tenant: string): Promise<number> {
   return stamp.priority;
 }
 
-/** The waiting jobs as BullMQ will take them: id, priority by score, and priority in the entry. */
+/** The waiting jobs in BullMQ's order: id, priority by score, and priority in the entry. */
 async function waiting(): Promise<{ id: string; priority: number; entry: number }[]> {
   const flat = await fixture.redis.zrange(queueKey(fixture.keys, 'prioritized'), '0', '-1', 'WITHSCORES');
   const rows = [];
@@ -42,10 +42,10 @@ async function waiting(): Promise<{ id: string; priority: number; entry: number 
 
 const idsOf = (rows: readonly { id: string }[]): string[] => rows.map(({ id }) => id);
 
-/** Takes the next job away, as a worker would. */
+/** Takes the next job, like a worker. */
 const take = (): Promise<string[]> => fixture.redis.zpopmin(queueKey(fixture.keys, 'prioritized'));
 
-/** As if the queue had been busy until virtual time came to this priority. */
+/** As if the queue had been busy until virtual time reached this priority. */
 async function timeIs(priority: number): Promise<string> {
   const id = newJobId();
   await fixture.queue.add(id, dataOf({ tenant: 'head' }), priority);

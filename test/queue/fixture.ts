@@ -1,4 +1,4 @@
-// The queue with a handler of the test's own: what becomes of an outcome, without keys and stores.
+// The queue with a handler of the test: effects of outcomes, without keys and stores.
 import { randomBytes } from 'node:crypto';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -22,7 +22,7 @@ interface LogLine {
 
 export interface Fixture extends AsyncDisposable {
   readonly config: Config;
-  /** Those of the queue `index`. */
+  /** The jobs of the queue `index`. */
   readonly keys: QueueKeys;
   readonly metrics: Metrics;
   readonly redis: Redis;

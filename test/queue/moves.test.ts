@@ -63,7 +63,7 @@ const CASES: Record<string, [Outcome, Expected]> = {
 
 test.for(Object.entries(CASES))('%s', async ([, [outcome, expected]]) => {
   await using fixture = await openFixture();
-  // With a marker, as a job that came with an idempotency key has one.
+  // With a marker, like a job with an idempotency key.
   const id = await fixture.add();
   await fixture.redis.hset(fixture.keys.marker(id), 'revision', '1');
   const begun = Date.now();
@@ -95,7 +95,7 @@ interface Place {
   readonly delay: number;
 }
 
-/** Where its outcome has put the job, as soon as it is there. */
+/** The place of the job after its outcome, as soon as it is there. */
 async function placeOf(fixture: Fixture, id: string): Promise<Place | undefined> {
   const job = await fixture.bull.getJob(id);
   if (!job) return { state: 'gone', attempts: 0, reason: undefined, stack: '', delay: 0 };
@@ -117,7 +117,7 @@ test.for([
     runs += 1;
     return { kind: 'retry', code, spendsAttempt: true };
   });
-  // Full jitter: the bound doubles, the delay is anything below it, so that a very short one may pass unseen.
+  // Full jitter: the maximum doubles, the delay is anything below it, so that a very short one may not be seen.
   const seen = new Map<number, number>();
   await eventually(async () => {
     const job = await fixture.bull.getJob(id);

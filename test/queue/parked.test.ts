@@ -1,4 +1,4 @@
-// Parking a job and releasing it, move by move: wherever a process dies, the job is found again.
+// Parking a job and releasing it, move by move: the job is found again after the death of a process at any move.
 import { Worker, type Job } from 'bullmq';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { JobData } from '../../src/jobs/jobs.ts';
@@ -46,7 +46,7 @@ const depsWith = (change: Partial<ParkDeps> = {}): ParkDeps => ({
   ...change,
 });
 
-/** A job as a worker has it: active, with its lock. */
+/** An active job with its lock. */
 async function take(): Promise<Job<JobData, null>> {
   return await taker.getNextJob(TOKEN, { block: false });
 }
@@ -62,7 +62,7 @@ const entries = (): Promise<string[]> => fixture.redis.zrange(index, '0', '-1');
 const all = async (): Promise<boolean> => true;
 const releaseAll = (): Promise<boolean> => fixture.queue.release(GATE, all);
 
-/** The job with another way to be delayed. */
+/** The job with another implementation of its delay. */
 const moving = (job: Job<JobData, null>, move: (really: () => Promise<void>) => Promise<void>): Job<JobData, null> =>
   Object.assign(Object.create(job) as Job<JobData, null>, {
     id: job.id,
@@ -86,7 +86,7 @@ const kill = (): never => {
   throw killed;
 };
 
-/** What dies when, in the order of the steps; the gate is open by then, so that all steps are taken. */
+/** The step of each death, in order; the gate is open by then, so that all steps run. */
 const KILLS: Record<string, { job?: (job: Job<JobData, null>) => Job<JobData, null>; deps?: Partial<ParkDeps> }> = {
   'after the entry': { job: (job) => moving(job, async () => kill()) },
   'after the delay': { job: (job) => moving(job, async (really) => (await really(), kill())) },
@@ -211,7 +211,7 @@ test.for([
 ] as const)('a job that returns without a release and %s loses its entry', async ([, outcome, state]) => {
   const job = await taken();
   await park(depsWith(), job, TOKEN, AT);
-  // As its delay does when it runs out.
+  // As if its delay had passed.
   await promoter(fixture.bull)(job.id ?? '');
   expect(await entries()).toEqual([job.id]);
   await fixture.worker(async () => outcome);

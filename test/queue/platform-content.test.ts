@@ -20,7 +20,7 @@ afterEach(() => fixture[Symbol.asyncDispose]());
 
 const content = (tenant = 'acme') => fixture.queue.platformContent(tenant);
 
-/** Adds a job as the producer does, with this number of bytes under the platform key. */
+/** Adds a job as the producer does, with the given number of bytes under the platform key. */
 async function add(platformKeyBytes: number, tenant = 'acme'): Promise<string> {
   const id = newJobId();
   await fixture.queue.add(id, dataOf({ tenant }), 1, { platformKeyBytes });

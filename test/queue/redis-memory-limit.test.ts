@@ -15,7 +15,7 @@ let clock: FakeClock;
 beforeAll(async () => {
   server = await startRedis();
   redis = new Redis(server.url);
-  // Beside this what connections need is nothing.
+  // Connections need almost no memory compared with this.
   await redis.setrange('padding', 20_000_000, 'x');
 });
 beforeEach(async () => {
@@ -27,7 +27,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** Sets the limit so that this share of it is used. */
+/** Sets the limit so that the given share of it is used. */
 async function used(share: number): Promise<void> {
   const bytes = Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
   await redis.config('SET', 'maxmemory', String(Math.round(bytes / share)));

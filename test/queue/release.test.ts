@@ -115,7 +115,7 @@ test('a batch is not released if its new priorities cannot be written', async ()
   expect([await counts(), await entries()]).toEqual([[5, 0], ids]);
 });
 
-/** A connection of a process that dies when it is about to take entries out. */
+/** The connection of a process that dies before it removes entries. */
 async function dying(): Promise<ReleaseDeps['redis']> {
   const redis = await openRedis(fixture.config, 'patient');
   return Object.assign(redis, { sealdex_park_forget: () => Promise.reject(new Error('killed')) });

@@ -36,7 +36,7 @@ async function upkeep(clock = new FakeClock(Date.now())): Promise<FairShareLoop>
   return started;
 }
 
-/** Virtual time is far from its start: a tenant has waited for long, and one job of it is left. */
+/** Virtual time is far from its start: a tenant has waited long, and one job of it is left. */
 async function timeIs(priority: number): Promise<void> {
   await fixture.queue.add(newJobId(), dataOf({ tenant: 'head' }), priority);
   const time = (priority - 1) * JOBS_PER_TURN;

@@ -41,7 +41,7 @@ async function stamp(from: Redis, names: QueueKeys, clock: Clock, count: number)
   return first;
 }
 
-/** A marker without its priority, which is fair-share.test.ts' business. */
+/** A marker without its priority, which fair-share.test.ts covers. */
 async function mark(
   from: Redis,
   names: QueueKeys,
@@ -104,7 +104,7 @@ describe('a revision', () => {
   });
 
   it('keeps rising when the Redis clock jumps back', async () => {
-    // As after a jump forward by 50 s that was taken back.
+    // As after a jump forward by 50 s and back.
     const ahead = aheadOf(50_000);
     await redis.set(keys.revision, ahead);
     const [bulk, next] = [await stamp(redis, keys, systemClock, 100), await stamp(redis, keys, systemClock, 1)];

@@ -20,7 +20,7 @@ const OUTCOMES: Outcome[] = [
   { kind: 'dead', code: 'JOB_INVALID' },
 ];
 
-/** All that the queue holds in Redis, as one text. */
+/** All data of the queue in Redis, as one text. */
 async function everything(fixture: Fixture): Promise<string> {
   const texts = await Promise.all(
     (await fixture.redis.keys(`${fixture.keys.prefix}*`)).map(async (key) => {
@@ -101,7 +101,7 @@ test('a job removed during its run affects no other', async () => {
   expect(completed).toEqual([next]);
 });
 
-/** Parking begins with an entry in the index: without it the job stays where it is and comes back as a stalled one. */
+/** Parking begins with an entry in the index: without it the job stays in place and returns as a stalled one. */
 const NOTED = OUTCOMES.filter(({ kind }) => kind !== 'park');
 
 test.for(NOTED)('a failed write of a status note does not stop the move: %j', async (outcome) => {
@@ -145,7 +145,7 @@ test('a park that fails after the move leaves the job delayed, and in the index 
   expect(await fixture.bull.getJobState(id)).toBe('delayed');
   expect(await fixture.redis.zrange(fixture.keys.parked(PARK.gate), '0', '-1')).toEqual([id]);
   expect(await fixture.redis.hmget(fixture.bull.toKey(id), 'atm', 'failedReason')).toEqual([null, null]);
-  // It would take the released job and park it again.
+  // The worker would take the released job and park it again.
   await worker.stop();
   expect(await fixture.queue.release(PARK.gate, async () => true)).toBe(true);
   expect(await fixture.bull.getJobState(id)).toBe('prioritized');
@@ -191,7 +191,7 @@ test('stop() does not wait for a handler that ignores its signal, and reports it
     { handedBack: 0, isClean: false },
     { handedBack: 0, isClean: false },
   ]);
-  // It is another's when the lock has run out, or done if the handler comes round before that.
+  // Another worker has it when the lock has expired, or it is done if the handler ends before that.
   expect(await fixture.queue.status(id)).toEqual({ state: 'active' });
   never.resolve(DONE);
 });

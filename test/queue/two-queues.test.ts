@@ -82,7 +82,7 @@ async function areAll(state: string, ids: readonly string[]): Promise<void> {
   await eventually(async () => (await Promise.all(ids.map(stateOf))).every((found) => found === state));
 }
 
-/** One job of each queue, as the worker leaves them. */
+/** One dead job of each queue, as the worker leaves them. */
 async function ended(outcome: typeof PARK | typeof UNREADABLE): Promise<{ document: string; file: string }> {
   const [document, file] = [await fixture.add({ revision: Date.now() * 1000 }), await upload()];
   const running = await workers(async () => outcome);

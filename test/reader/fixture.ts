@@ -12,7 +12,7 @@ export interface Place {
 /** The document's object in S3. */
 export const keyOf = ({ tenant, corpus, id }: Place): string => `documents/${tenant}/${corpus}/${objectName(id)}`;
 
-/** Indexes documents the whole way and waits until all are stored. */
+/** Indexes documents from end to end and waits until all are stored. */
 export async function storeDocuments(
   scene: Scene,
   { tenant, corpus }: Omit<Place, 'id'>,
@@ -39,7 +39,7 @@ export async function overwrite(
   await scene.store.put(key, change.bytes ?? bytes, { metadata: change.metadata ?? metadata });
 }
 
-/** The object of one document put where another's is. */
+/** Puts the object of one document in place of another's. */
 export async function copy(scene: Scene, from: string, to: string): Promise<void> {
   const { metadata, bytes } = await objectAt(scene.store, from);
   await scene.store.put(to, bytes, { metadata });

@@ -21,7 +21,7 @@ afterAll(() => scene[Symbol.asyncDispose]());
 
 let tenants = 0;
 
-/** A tenant of its own for a test, with two documents. */
+/** A separate tenant for a test, with two documents. */
 async function stored(): Promise<{ tenant: string; arn: string; place: Place }> {
   const tenant = `tenant-${(tenants += 1)}`;
   const arn = await scene.tenant(tenant);
@@ -155,7 +155,7 @@ describe('a reader in progress when the gate is shut', () => {
       ),
     );
     for (const opened of [document, original]) expect(await refusalOf(() => opened.next())).toMatchObject(refused);
-    // The tenant's own gate is as open as it was.
+    // The tenant's own gate is still open.
     await storeDocuments(scene, place, [documentOf('new')]);
     expect(await reader.metadata({ ...place, id: 'new' })).toMatchObject({ id: 'new' });
   });

@@ -40,7 +40,7 @@ const core = {
     { text: 'Two.', image_id: 'i3' },
   ],
 };
-/** Some 8 MB in 20 frames and more, so that no buffer on the way holds all of it. */
+/** About 8 MB in more than 20 frames, so that no buffer on the way holds all of it. */
 const large = documentOf('large', 8_000_000, {
   chunking_strategy: { type: 'max_chars_chunking_strategy', max_chars_per_chunk: 1000 },
 });

@@ -163,7 +163,7 @@ describe('a message by a writer with access to the KMS key', () => {
   };
   const place = { ...PLACE, id: 'forged' };
 
-  /** Encrypts for real, under any KMS key and for any tenant, and puts it where the document would be. */
+  /** Encrypts validly, under any KMS key and for any tenant, and puts the result in place of the document. */
   async function forge(plaintext: string, arn: string, tenant = 'acme', purpose: KeyContext['purpose'] = 'documents') {
     const client = createKms(scene.config, createMetrics(), noAudit, 'patient');
     const shared = createSharedKeys(scene.redis, 'forger', systemClock);

@@ -1,4 +1,4 @@
-// A network between reader and S3 that carries only the beginning of a document.
+// A network between reader and S3 that delivers only the beginning of a document.
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
 
 export interface SlowS3 {
@@ -10,7 +10,7 @@ export interface SlowS3 {
   stop(): Promise<void>;
 }
 
-/** Passes requests on, but of every document's bytes the first `bytes` only, and then nothing, with the connection open. */
+/** Forwards requests, but only the first `bytes` of every document, and then nothing, with the connection open. */
 export async function startSlowS3(endpoint: string, bytes: number): Promise<SlowS3> {
   const gone = new Set<Promise<void>>();
   let held = 0;

@@ -46,7 +46,7 @@ test.each(['before', 'after'] as const)(
       step += 1;
       expect(step).toBeLessThan(MANY_STEPS);
     }
-    // It has begun, had its pages, and ended.
+    // The re-encryption has begun, had its pages, and finished.
     expect(step).toBeGreaterThan(15);
   },
 );

@@ -1,4 +1,4 @@
-// Where a tenant's objects are moved by jobs that a test takes from the real queue, one by one, as workers would that die at any step.
+// The scene of re-encryption tests: a test takes jobs from the real queue, one by one, like workers that die at any step.
 import { createReencryption, type Reencryption, type ReencryptionDeps } from '../../src/reencryption/reencryption.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { loadConfig } from '../../src/runtime/config.ts';
@@ -24,11 +24,11 @@ export interface ReencryptionFixture extends AsyncDisposable {
   changed(tenant: string, documents: number, agoMs?: number): Promise<{ former: string; current: string }>;
   /** The tenant's jobs that wait in the queue. */
   waiting(tenant: string): Promise<string[]>;
-  /** Runs a page's job as a worker does; one that has died leaves the job where it is. */
+  /** Runs a page's job like a worker; a dead one leaves the job in place. */
   run(jobId: string, reencryption?: Mortal): Promise<Outcome | 'died'>;
   /** Runs waiting jobs until there are none, from any start. */
   runAll(tenant: string, first?: Mortal): Promise<void>;
-  /** How many objects are under which key. */
+  /** The number of objects by key. */
   under(tenant: string): Promise<Record<string, number>>;
 }
 
@@ -37,7 +37,7 @@ export interface Mortal {
   isDead(): boolean;
 }
 
-/** More pages than any test's pass has: a chain that never ends. */
+/** More pages than any test's pass has: an endless chain. */
 const MOST_JOBS = 60;
 const LONG_AGO_MS = 3_600_000;
 
@@ -63,7 +63,7 @@ export async function openReencryptionFixture(): Promise<ReencryptionFixture> {
     const job = await installation.queue.getJob(jobId);
     const outcome = await runner.handle(
       { id: jobId, data: job?.data },
-      // Each in a process of its own.
+      // Each in a separate process.
       { deps: { clock, reencryption: mortal?.reencryption ?? healthy, backgroundGate: new BackgroundGate(clock) } },
     );
     if (mortal?.isDead()) return 'died';
@@ -129,8 +129,8 @@ export async function openReencryptionFixture(): Promise<ReencryptionFixture> {
 const DIED = new Error('The process is dead.');
 
 /**
- * Of a process that dies at a step: before or after its `step`th call to Redis, the queue, or S3, counted from 0. From
- * then on nothing that it does is done.
+ * Simulates a process that dies at a step: before or after its `step`th call to Redis, the queue, or S3, counted from 0. Its
+ * later calls have no effect.
  */
 export function mortal(deps: ReencryptionDeps, step: number, when: 'before' | 'after'): Mortal {
   let calls = 0;

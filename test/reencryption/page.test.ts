@@ -23,7 +23,7 @@ beforeEach(async () => {
   await fixture.healthy.restartStalled(tenant);
 });
 
-/** One that has grown to the full. */
+/** A limit grown to its maximum. */
 function wide(): AdaptiveConcurrency {
   const concurrency = new AdaptiveConcurrency(() => 0);
   for (let at = 0; at < 1000; at += 1) concurrency.onFinish();

@@ -19,7 +19,7 @@ beforeEach(async () => {
   ({ current } = await fixture.changed(tenant, 3));
 });
 
-/** All is moved, each object was counted once, and no job is left. */
+/** All is re-encrypted, each object was counted once, and no job is left. */
 async function endsOnce(): Promise<void> {
   await fixture.runAll(tenant);
   expect(await fixture.under(tenant)).toEqual({ [current]: 3 });

@@ -1,4 +1,4 @@
-// Waiting: by a signal, by a deadline, and by the clock that tests put in the real one's place.
+// Waiting: with a signal, with a deadline, and with the fake clock.
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { sleep, systemClock, withDeadline } from '../../src/runtime/clock.ts';

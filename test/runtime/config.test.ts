@@ -205,7 +205,7 @@ test('variables reserved for clients are ignored', () => {
 });
 
 describe('unknown variables that only cause a warning', () => {
-  /** Warnings of the process while `act` runs; Node emits them on the next tick. */
+  /** Warnings of the process during `act`; Node emits them on the next tick. */
   async function warningsOf(act: () => void): Promise<Error[]> {
     const warnings: Error[] = [];
     const listen = (warning: Error): number => warnings.push(warning);

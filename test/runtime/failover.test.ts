@@ -1,4 +1,4 @@
-// A Redis that is no primary any more: commands wait for one that is, instead of failing jobs.
+// A Redis that became a replica: commands wait for a primary, instead of failing jobs.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis, type RedisServer } from '@sealdex/local-aws';
 import { closeRedis, openRedis, type Redis } from '../../src/runtime/redis.ts';

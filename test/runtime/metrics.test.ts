@@ -1,4 +1,4 @@
-// The metrics of a process: one table, no tenant in any label, and numbers that add up.
+// The metrics of a process: one table, no tenant in any label, and correct sums.
 import { describe, expect, it } from 'vitest';
 import { Registry, type OpenMetricsContentType } from 'prom-client';
 import { createMetrics, METRICS, type MetricName } from '../../src/runtime/metrics.ts';

@@ -1,4 +1,4 @@
-// Redis that rejects a connection while the process runs: failing commands carry the word of Redis until it accepts again.
+// Redis that rejects a connection while the process runs: failing commands have the error of Redis until it accepts again.
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startRedis, type RedisServer } from '@sealdex/local-aws';
@@ -23,7 +23,7 @@ const messageOf = (reply: string): string => {
 };
 
 let server: RedisServer;
-/** Changes the server, as a user with a password of its own. */
+/** Changes the server, as a user with a separate password. */
 let admin: Redis;
 
 beforeEach(async () => {
@@ -38,7 +38,7 @@ afterEach(async () => {
   await server.stop();
 });
 
-/** Ends the connection and returns when the client has noticed: a command that is in flight then waits for its deadline. */
+/** Closes the connection and returns when the client has noticed: a pending command then waits for its deadline. */
 async function end(redis: Redis, command = ['CLIENT', 'KILL', 'SKIPME', 'yes']): Promise<void> {
   await admin.call(command[0]!, ...command.slice(1));
   await eventually(() => redis.status !== 'ready');

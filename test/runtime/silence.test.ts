@@ -1,4 +1,4 @@
-// Connections to Redis that fall silent though new ones work: a frozen primary, a balancer that has forgotten them.
+// Connections to Redis without responses though new ones work: a frozen primary, a load balancer that dropped them.
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { runCommand, closeRedis, openRedis } from '../../src/runtime/redis.ts';
@@ -13,7 +13,7 @@ afterAll(() => real[Symbol.dispose]());
 
 interface Line extends AsyncDisposable {
   readonly url: string;
-  /** Makes its connections silent, both ways, without closing them; new ones are not. */
+  /** Blocks its existing connections, both ways, without closing them; new ones work. */
   silence(): void;
 }
 

@@ -1,4 +1,4 @@
-// What every store behind the port does: the adapter over the local S3 and the double in memory are held to the same tests.
+// The common behavior of the store port: the adapter over the local S3 and the double in memory pass the same tests.
 import { S3_ERRORS, type S3Fault } from '@sealdex/local-aws';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {

@@ -290,7 +290,7 @@ describe('the highest revision wins', () => {
       ),
       { numRuns: 40, endOnFailure: true },
     );
-    // The property met all that it is about.
+    // The property has covered all its cases.
     expect(Object.values(outcomes).every((count) => count > 0)).toBe(true);
   });
 });

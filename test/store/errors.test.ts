@@ -46,7 +46,7 @@ const row = (fault: S3Fault, isRefusal: boolean, attempts: number, head: string)
 /** For a HEAD a missing bucket is like a missing object. */
 const NONE = '';
 
-/** By hand: what each error must mean. */
+/** Written by hand: the meaning of each error. */
 const ROWS: Record<string, readonly Row[]> = {
   failed: [
     row(S3_ERRORS.internal, false, 2, 'Http500'),
@@ -79,7 +79,7 @@ const ROWS: Record<string, readonly Row[]> = {
 
 const TABLE: readonly Row[] = [
   ...Object.values(ROWS).flat(),
-  // Names that the table does not have.
+  // Names missing from the table.
   row(answer(307, 'TemporaryRedirect'), false, 1, 'Http307'),
   row(answer(400, 'KMS.DisabledException'), true, 1, 'Http400'),
   row(answer(405, 'MethodNotAllowed'), true, 1, 'Http405'),
@@ -92,7 +92,7 @@ test('the table of S3 errors has the names tested here, and is frozen', () => {
     failed: names(ROWS['failed']),
     conflict: names(ROWS['conflict']),
     refused: names(ROWS['refused']),
-    // Tests of their own below.
+    // Tested separately below.
     missing: MISSING.map(({ name }) => name),
     credentials: NO_CREDENTIALS,
     multipart: [],
@@ -161,14 +161,14 @@ const operations: Record<string, (store: Store, key: string) => Promise<unknown>
 };
 
 describe.each(TABLE)('$name', ({ name, fault, isRefusal: refuses, attempts, head }) => {
-  // A client of its own: the SDK stops to try again when too much has failed before.
+  // A separate client: the SDK stops retrying after too many failures.
   let own: Store;
   beforeAll(() => {
     own = storeOf(services.settings);
   });
   afterAll(() => own.close());
 
-  // Each call in a folder of its own, so that all run at once and their requests are counted apart.
+  // Each call in a separate folder, so that all run at once and their requests are counted separately.
   const folderOf = (operation: string): string => `${name}-${operation.replaceAll(' ', '-')}/`;
   const met = async (operation: string, call: (key: string) => Promise<unknown>) => {
     const folder = folderOf(operation);

@@ -10,7 +10,7 @@ import type { Store } from '../../src/store/store.ts';
 export const storeOf = (settings: Settings, use: 'patient' | 'prompt' = 'patient'): Store =>
   createStore(loadConfig(settings, {}), use);
 
-/** Time passes as fast as the event loop turns: waits between rounds cost nothing. */
+/** The clock advances with the event loop: waits between rounds take no time. */
 export const hurriedClock: Clock = {
   ...systemClock,
   after(_ms, fn) {
@@ -19,7 +19,7 @@ export const hurriedClock: Clock = {
   },
 };
 
-/** The typed error of a call that must fail. */
+/** The typed error of a failing call. */
 export async function faultOf(call: Promise<unknown>): Promise<SealdexError> {
   const answer = await call.then(
     (value) => new Error(`The call did not fail but answered ${JSON.stringify(value)}.`),
@@ -32,7 +32,7 @@ export async function faultOf(call: Promise<unknown>): Promise<SealdexError> {
 export interface RawServer extends AsyncDisposable {
   readonly endpoint: string;
   connections(): Promise<number>;
-  /** How many connections were ever accepted. */
+  /** The number of connections accepted so far. */
   readonly accepted: number;
 }
 
@@ -59,7 +59,7 @@ export async function rawServer(answer: RequestListener): Promise<RawServer> {
   };
 }
 
-/** Announces `bytes` and sends `sent` of them; then, it is silent or ends. */
+/** Announces `bytes` and sends `sent` of them; then it hangs or ends. */
 export const partly =
   (bytes: number, sent: number, then: 'silent' | 'end'): RequestListener =>
   (request, response) => {

@@ -1,4 +1,5 @@
-// What every port of a bucket's settings does: the adapter over the local S3 and the double in memory pass the same tests.
+// The common behavior of the port for bucket settings: the adapter over the local S3 and the double in memory pass the same
+// tests.
 import { S3_ERRORS, type S3Fault } from '@sealdex/local-aws';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { BucketSettings, LifecycleRule } from '../../src/store/bucket-settings.ts';
@@ -11,7 +12,7 @@ import { STORE_FAULTS } from '../support/memory-store.ts';
 
 type FaultName = 'accessDenied' | 'internal' | 'notImplemented' | 'methodNotAllowed' | 'hang';
 
-/** Settings, each as the port returns it and as the local S3 is given it. */
+/** Settings, each as returned by the port and as given to the local S3. */
 interface Example {
   readonly versioning?: 'on' | 'suspended' | undefined;
   readonly rules?: { readonly lifecycle: LifecycleRule[]; readonly xml: string };

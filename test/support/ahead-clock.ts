@@ -1,4 +1,4 @@
-// A clock that runs as the system's does, but can be moved ahead: what waits for thresholds of minutes need not.
+// The system clock with an offset: tests can advance it past thresholds of minutes.
 import { systemClock, type Clock, type Timer } from '../../src/runtime/clock.ts';
 
 export class AheadClock implements Clock {

@@ -1,4 +1,4 @@
-// An S3 and a KMS of a test's own, both in its process, with settings that point to them and to no Redis.
+// An S3 and a KMS for one test, both in its process, with settings that point to them and to no Redis.
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ export interface AwsServices extends AsyncDisposable {
   readonly settings: Settings;
   readonly s3: S3Server;
   readonly kms: KmsServer;
-  /** Every process that has the settings writes its audit lines there. */
+  /** Every process with the settings writes its audit lines there. */
   readonly auditFile: string;
 }
 

@@ -32,7 +32,7 @@ export class FakeClock implements Clock {
     return { cancel: () => this.#timers.delete(timer) };
   }
 
-  /** How many timers wait; a test of stopping wants 0. */
+  /** The number of waiting timers; a test of stopping expects 0. */
   get pending(): number {
     return this.#timers.size;
   }
@@ -43,7 +43,7 @@ export class FakeClock implements Clock {
     for (let due = this.#dueBy(end); due.length > 0; due = this.#dueBy(end)) {
       this.#added = Infinity;
       for (const timer of due) {
-        // One that was set meanwhile comes first.
+        // A timer set meanwhile comes first.
         if (timer.at > this.#added) break;
         if (!this.#timers.delete(timer)) continue;
         this.#wall += Math.max(0, timer.at - this.#monotonic);
@@ -59,7 +59,7 @@ export class FakeClock implements Clock {
     return [...this.#timers].filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at);
   }
 
-  /** Moves the wall clock alone, as NTP or an operator would; no timer runs. */
+  /** Moves only the wall clock, like NTP or an operator; no timer runs. */
   setWall(ms: number): void {
     this.#wall = ms;
   }

@@ -6,8 +6,8 @@ import { DEADLINES, deadlines, type Deadlines } from '../../src/runtime/deadline
 export const RAISED_FLAGS = ['--import', fileURLToPath(new URL('./raised-deadlines.ts', import.meta.url))];
 
 /**
- * Until it is disposed of, calls of this process have the deadlines of the product, as do connections opened meanwhile.
- * `changes`: longer ones, where a call that hangs must end and others must not.
+ * Until it is disposed of, calls of this process have the deadlines of the product, as do new connections. `changes`: longer
+ * ones, for tests in which one call must time out and others must not.
  */
 export function realDeadlines(changes: Partial<Deadlines> = {}): Disposable {
   const raised = { ...deadlines };

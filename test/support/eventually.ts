@@ -3,13 +3,13 @@ import { sleep, systemClock } from '../../src/runtime/clock.ts';
 
 const POLL_MS = 15;
 
-/** Generous, so that a machine that is ten times slower passes; a condition that holds costs no more time for it. */
+/** Long enough for a machine ten times slower; a condition that already holds takes no more time. */
 const TIMEOUT_MS = 280_000;
 
 /**
  * Calls `fn` until it neither throws nor returns undefined or false, and returns its result. Assertions inside it must
- * therefore end with a value: `() => (expect(x).toBe(1), true)`.
- * @throws the last error of `fn`, or an Error that names the deadline
+ * therefore end with a value: `() => (expect(x).toBe(1), true)`. @throws the last error of `fn`, or an Error that names the
+ * deadline
  */
 export async function eventually<T>(fn: () => T | Promise<T>): Promise<Exclude<T, undefined | false>> {
   const deadline = systemClock.monotonic() + TIMEOUT_MS;

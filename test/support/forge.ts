@@ -12,7 +12,7 @@ export interface ForgeRequest {
   readonly body?: string;
   readonly header?: Partial<ContentHeader>;
   readonly inlineBytes?: number;
-  /** As it comes in while the tenant's KMS key is unusable. */
+  /** As received while the tenant's KMS key is unusable. */
   readonly isKeyShut?: boolean;
 }
 

@@ -7,7 +7,7 @@ import { redisKeys } from '../../src/runtime/redis.ts';
 
 export const SHUT_AT = Date.parse('2026-11-23T11:00:00Z');
 
-/** The next probe is a day away, so that nothing but the test opens it again. */
+/** The next probe is a day away, so that only the test opens it again. */
 export async function setGate(
   { redis, queue }: { redis: Redis; queue: string },
   tenant: string,

@@ -1,4 +1,4 @@
-// The handler of jobs without the queue: a test gives it jobs and gets outcomes.
+// The handler of jobs without the queue: a test passes jobs and gets outcomes.
 import { AdaptiveConcurrency } from '../../src/handlers/adaptive-concurrency.ts';
 import { BackgroundGate } from '../../src/handlers/background-gate.ts';
 import { ByteBudget } from '../../src/handlers/budget.ts';
@@ -22,7 +22,7 @@ export interface JobRunner {
   readonly deps: HandlerDeps & { readonly tenants: Tenants };
   /** A canary that has not run yet. */
   freshCanary(): Canary;
-  /** Everything that was logged, as one text. */
+  /** The whole log, as one text. */
   log(): string;
   handle(
     job: Omit<TakenJob, 'queuedAt'>,

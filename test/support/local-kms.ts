@@ -9,7 +9,7 @@ import { createMetrics } from '../../src/runtime/metrics.ts';
 export interface LocalKms extends AsyncDisposable {
   readonly kms: KmsServer;
   readonly config: Config;
-  /** A client, as a process has one. */
+  /** A client of one process. */
   connect(): Kms;
 }
 

@@ -8,7 +8,7 @@ export interface LocalS3 extends AsyncDisposable {
   readonly s3: S3Server;
   readonly bucket: string;
   readonly config: Config;
-  /** A client, as a process has one. */
+  /** A client of one process. */
   connect(use?: 'patient' | 'prompt'): Store;
 }
 

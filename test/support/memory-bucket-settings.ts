@@ -27,7 +27,7 @@ export class MemoryBucketSettings {
     this.#settings = settings;
   }
 
-  /** A client, as a process has one. */
+  /** A client of one process. */
   connect(): BucketSettings {
     const closing = new AbortController();
     const run = <T>(setting: Setting, signal: AbortSignal, read: (settings: MemorySettings) => T) =>
@@ -41,7 +41,7 @@ export class MemoryBucketSettings {
     };
   }
 
-  /** Each call takes a turn of the event loop, as one over the network does. */
+  /** Each call takes a turn of the event loop, like a network call. */
   async #run<T>(setting: Setting, signal: AbortSignal, read: (settings: MemorySettings) => T): Promise<T> {
     signal.throwIfAborted();
     await new Promise((resolve) => {

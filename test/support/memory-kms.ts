@@ -33,7 +33,7 @@ type Operation = 'DescribeKey' | 'GenerateDataKey' | 'Decrypt' | 'Encrypt' | 'Re
 interface Call {
   readonly operation: Operation;
   readonly key: string;
-  /** Of all operations but DescribeKey. */
+  /** Applies to all operations but DescribeKey. */
   readonly context?: KeyContext;
 }
 
@@ -41,7 +41,7 @@ export interface MemoryKmsMatch {
   /** The key's ARN. */
   readonly key?: string;
   readonly operation?: Operation;
-  /** Pairs that the context of the call must have. */
+  /** Pairs required in the context of the call. */
   readonly context?: Partial<KeyContext>;
 }
 
@@ -58,9 +58,9 @@ export const KMS_FAULTS = Object.freeze({
   throttled: error('KMS_THROTTLED', 'ThrottlingException'),
   internal: error('KMS_FAILED', 'KMSInternalException'),
   expiredCredentials: error('PLATFORM_CREDENTIALS', 'ExpiredTokenException'),
-  /** By the tenant's key policy. */
+  /** Denied by the tenant's key policy. */
   accessDenied: error('KEY_DENIED', 'AccessDeniedException', 'tenant'),
-  /** By the policies of the caller. */
+  /** Denied by the policies of the caller. */
   accessDeniedByUs: error('KEY_DENIED', 'AccessDeniedException', 'operator'),
   notFound: error('KEY_NOT_FOUND', 'NotFoundException'),
   invalidCiphertext: error('OBJECT_TAMPERED', 'InvalidCiphertextException'),
@@ -85,7 +85,7 @@ const DAY_MS = 86_400_000;
 
 interface Signals {
   readonly closed: AbortSignal;
-  /** The caller's. */
+  /** Abort signal of the caller. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -155,7 +155,7 @@ export class MemoryKms {
     this.#keys.delete(arn);
   }
 
-  /** A client, as a process has one. */
+  /** A client of one process. */
   connect(): Kms {
     const { closed, close } = closing();
     return {
@@ -229,7 +229,7 @@ export class MemoryKms {
     }
   }
 
-  /** Each call takes a turn of the event loop, as one over the network does. */
+  /** Each call takes a turn of the event loop, like a network call. */
   async #meetFaults(call: Call, ended: AbortSignal): Promise<void> {
     await new Promise((resolve) => {
       setImmediate(resolve);
@@ -257,7 +257,7 @@ export class MemoryKms {
     return key;
   }
 
-  /** The same refusal is an error of the platform when its own key is refused. */
+  /** The same denial is a platform error for the platform key. */
   #asRefusal({ code, reason, deniedBy, deletesAt }: SealdexError, arn: string): SealdexError {
     const isPlatformKey = arn === this.platformKeyArn;
     const isOfKey = code.startsWith('KEY_') || code === 'TENANT_KEY_INVALID';

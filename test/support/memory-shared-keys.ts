@@ -1,4 +1,4 @@
-// The test double of the data keys that the fleet shares: entries and claims in memory, with the rules of those in Redis.
+// The test double of the data keys shared by the fleet: entries and claims in memory, with the rules of those in Redis.
 import { randomBytes } from 'node:crypto';
 import type { KeyScope } from '../../src/keys/data-key.ts';
 import { CLAIM_MS, formatEntry, type SharedKeys } from '../../src/keys/shared-keys.ts';

@@ -48,7 +48,7 @@ export type MemoryStoreFault =
   | { readonly kind: 'lostResponse' }
   /** A write conflicts with a parallel one of the same object, and changes nothing. */
   | { readonly kind: 'conflict' }
-  /** A store that takes no notice of conditions. */
+  /** A store that ignores conditions. */
   | { readonly kind: 'ignoreConditions' };
 
 /** The kinds of the injected errors that apply to a call. */
@@ -91,12 +91,12 @@ export class MemoryBucket {
     this.#keepsVersions = true;
   }
 
-  /** How many calls matched. */
+  /** The number of matched calls. */
   count(match: MemoryStoreMatch = {}): number {
     return this.#calls.filter((call) => matches(match, call)).length;
   }
 
-  /** A client, as a process has one. */
+  /** A client of one process. */
   connect({ deadlineMs = 10_000 }: { readonly deadlineMs?: number } = {}): Store {
     const closing = new AbortController();
     const run = <T>(operation: Operation, key: string, signal: AbortSignal | undefined, work: (met: FaultKinds) => T) =>
@@ -166,14 +166,14 @@ export class MemoryBucket {
           if (left.length > 0) this.#items.set(key, left);
           else this.#items.delete(key);
         }),
-      // Every write is one request: uploads in parts are never left unfinished.
+      // Every write is one request: multipart uploads are never left unfinished.
       listUploads: (prefix, { signal } = {}) => run('listUploads', prefix, signal, () => ({ uploads: [] })),
       abortUpload: ({ key }, signal) => run('abortUpload', key, signal, () => {}),
       close: () => closing.abort(new SealdexError('STORE_FAILED', 'The store is closed.', { reason: 'Closed' })),
     };
   }
 
-  /** Each call takes a turn of the event loop, as one over the network does. */
+  /** Each call takes a turn of the event loop, like a network call. */
   async #run<T>(
     call: Call,
     { signal, closed, deadlineMs }: { signal: AbortSignal | undefined; closed: AbortSignal; deadlineMs: number },
@@ -267,7 +267,7 @@ async function* chunksOf(body: Buffer, signal: AbortSignal | undefined): AsyncGe
   signal?.throwIfAborted();
 }
 
-/** A source that fails, or gives other bytes than announced, leaves nothing behind. */
+/** A source that fails, or has other bytes than announced, leaves no object. */
 async function bytesOf({ source, bytes }: StreamedBody, signal: AbortSignal | undefined): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of source) {

@@ -33,7 +33,7 @@ export function testFiles(): TestFiles {
   };
 }
 
-/** By the text of the file and of the fixtures that it imports, directly or not. */
+/** Decided by the text of the file and of the fixtures that it imports, directly or not. */
 function needsProcesses(path: string, known: Map<string, boolean>): boolean {
   const before = known.get(path);
   if (before !== undefined) return before;

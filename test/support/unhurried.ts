@@ -1,4 +1,4 @@
-// Clients for reading results: calls that time out on a busy machine are made again.
+// Clients for reading results: calls that time out on a busy machine are repeated.
 import { SealdexError } from '../../src/runtime/errors.ts';
 
 const MAX_CALLS = 20;

@@ -18,7 +18,7 @@ async function stop(): Promise<void> {
   if (process.connected) process.disconnect();
 }
 
-// A test that died leaves no worker behind.
+// A failed test leaves no worker behind.
 process.on('disconnect', () => {
   if (process.exitCode === undefined) process.exit(3);
 });

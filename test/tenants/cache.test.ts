@@ -34,7 +34,7 @@ const whisper = (store: Store, tenant: string, plan: string): Promise<unknown> =
 
 const reads = (): number => services.s3.requests.count({ method: 'GET', prefix: 'tenants/' });
 
-/** How many requests it took. */
+/** The number of requests. */
 async function costOf(call: () => Promise<unknown>): Promise<number> {
   const before = reads();
   await call();

@@ -1,4 +1,4 @@
-// What every port of tenant changes does: the adapter over Redis and the double in memory pass the same tests.
+// The common behavior of the port for tenant changes: the adapter over Redis and the double in memory pass the same tests.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/runtime/clock.ts';

@@ -21,7 +21,7 @@ export interface InstanceOptions {
   readonly clock?: Clock;
   readonly store?: (store: Store) => Store;
   readonly config?: Partial<Config>;
-  /** Where its subscriber connects, when not to Redis itself. */
+  /** The address for its subscriber, if not Redis itself. */
   readonly subscribeAt?: string;
 }
 
@@ -59,7 +59,7 @@ export interface Cord extends AsyncDisposable {
   mend(): void;
 }
 
-/** A way to Redis that can be cut. */
+/** A route to Redis that can be cut. */
 export async function cord(redisUrl: string): Promise<Cord> {
   const { hostname, port } = new URL(redisUrl);
   const sockets = new Set<Socket>();

@@ -1,4 +1,4 @@
-// Compound files as tests make them, with the property set that Office writes into one.
+// Compound files for tests, with the property set that Office writes into one.
 import CFB from 'cfb';
 
 /** @param streams by name at the top, or by path */

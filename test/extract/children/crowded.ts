@@ -1,4 +1,4 @@
-// A worker that has no file descriptors left when it reads a file, and has some again when it reads the next.
+// A worker without file descriptors when it reads a file, and with some again when it reads the next.
 import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../src/runtime/clock.ts';
@@ -22,7 +22,7 @@ const taken: number[] = [];
 try {
   for (;;) taken.push(openSync('/dev/null', 'r'));
 } catch {
-  // There are no more.
+  // All are used.
 }
 const failure: unknown = await pool.extract(file, place).catch((error: unknown) => error);
 for (const descriptor of taken) closeSync(descriptor);

@@ -14,7 +14,7 @@ const held: unknown[] = [];
 
 const resultOf = (value: unknown) => ({ contentType: 'text/plain', bytes: Buffer.from(JSON.stringify(value)) });
 
-/** The name of what an attempt fails with. */
+/** The error name of a failed attempt. */
 async function failureOf(attempt: () => unknown): Promise<string> {
   try {
     await attempt();
