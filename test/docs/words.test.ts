@@ -1,5 +1,5 @@
 // Words of the texts that users read: help, errors, log messages, tables and pages have none of the retired ones.
-// The names of tests and the comments of the code have none of them either.
+// The names of tests and all comments have none of them either.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -51,7 +51,9 @@ test.each(SOURCES.flatMap(filesOf))('the texts of %s have no retired word', (pat
 const RETIRED_IN_COMMENTS =
   /\b(?:(?:some|any|every) ?body|nobody|whoever|heed(?:s|ed)?|mend(?:s|ed)?|anew|tells?|told|hears?|heard|knows?|stands?|stood|we|our|ours)\b/i;
 
-test.each(['bench', 'packages/extract/src', 'packages/local-aws/src', 'src'].flatMap(filesOf))(
+const TESTS = ['packages/extract/test', 'packages/local-aws/test', 'test'].flatMap(filesOf);
+
+test.each(['bench', 'packages/extract/src', 'packages/local-aws/src', 'src'].flatMap(filesOf).concat(TESTS))(
   'the comments of %s have no retired word',
   (path) => {
     const lines = codeOf(fileOf(path)).comments.flatMap((comment) => comment.split('\n'));
@@ -76,11 +78,7 @@ function testNamesIn(source: string): string[] {
   return [...calls].map(([, index]) => strings[Number(index)]!);
 }
 
-test.each(
-  ['packages/extract/test', 'packages/local-aws/test', 'test']
-    .flatMap(filesOf)
-    .filter((path) => path.endsWith('.test.ts')),
-)('the test names of %s have no retired word', (path) => {
+test.each(TESTS.filter((path) => path.endsWith('.test.ts')))('the test names of %s have no retired word', (path) => {
   expect(testNamesIn(fileOf(path)).filter((name) => RETIRED_IN_NAMES.test(name))).toEqual([]);
 });
 
