@@ -109,7 +109,7 @@ describe('wrong usage exits with 64:', () => {
     expect(stderr).toMatch(sentence);
   });
 
-  test('keys check exits with 65 for an invalid tenant name', async () => {
+  test('unlike an invalid tenant name, which exits with 65', async () => {
     const { code, stderr } = await scene.sealdex(['keys', 'check', 'arn', '--tenant', 'a/b']);
     expect(code).toBe(65);
     expect(stderr).toMatch(/^sealdex: tenant must be 1 to 50/);

@@ -67,7 +67,7 @@ const KNOWN = new Set(['NODE_ENV']);
 const isKnown = (name: string): boolean => Object.hasOwn(SETTINGS, name) || KNOWN.has(name);
 
 describe('the Dockerfile', () => {
-  test('has the Node of the dev dependency in every stage, and engines takes it', () => {
+  test('uses the Node of the dev dependency in every stage, which engines allows', () => {
     const images = new Set(stages.map(({ from }) => from).filter((from) => !stages.some(({ name }) => name === from)));
     expect(images.size).toBe(1);
     const [, version = '', variant = ''] = /^node:([\d.]+)-(.+)$/.exec([...images][0] ?? '') ?? [];

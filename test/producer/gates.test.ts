@@ -104,7 +104,7 @@ describe('a shut gate', () => {
     await expectNothingLeft(tenant, before);
   });
 
-  it('is followed by a running producer, as is its opening', async () => {
+  it('reaches a running producer, as does its opening', async () => {
     const { tenant, arn } = await newTenant();
     const producer = await scene.producer();
     const under = async (): Promise<string> =>

@@ -83,7 +83,7 @@ describe.each(['refuses connections', 'takes connections and never answers'])('a
     expect((await soon(`Redis ${how}, reader`, () => createReader(settings))).code).toBe('REDIS_FAILED');
   });
 
-  it('fails enqueueing if it is KMS, and nothing is queued', async () => {
+  it('prevents enqueueing if it is KMS, and nothing is queued', async () => {
     const producer = await scene.producer({ AWS_ENDPOINT_URL_KMS: `http://${at()}` });
     const before = await scene.jobs();
     const error = await soon(`KMS ${how}`, () => producer.enqueueIndex({ ...request(), idempotencyKey: how }));
@@ -94,7 +94,7 @@ describe.each(['refuses connections', 'takes connections and never answers'])('a
     });
   });
 
-  it('fails enqueueing if it is S3, and nothing is queued', async () => {
+  it('prevents enqueueing if it is S3, and nothing is queued', async () => {
     const producer = await scene.producer({ AWS_ENDPOINT_URL_S3: `http://${at()}` });
     const before = await scene.jobs();
     expect((await soon(`S3 ${how}`, () => producer.enqueueIndex(request()))).code).toBe('STORE_FAILED');

@@ -82,7 +82,7 @@ describe('an integer for a double', () => {
     [String(2 ** 60), 2 ** 60],
     ['1152921504606846977', undefined],
     [`1${'0'.repeat(400)}`, undefined],
-  ])('%s is %s', (digits, expected) => {
+  ])('given as %s is %s', (digits, expected) => {
     expect(doubleOf(rawInteger(BigInt(digits)))).toBe(expected);
   });
 });

@@ -10,7 +10,7 @@ import {
   parseSize,
 } from '../../src/runtime/units.ts';
 
-describe('durations', () => {
+describe('a duration', () => {
   test.each([
     ['0', 0],
     ['250', 250],
@@ -20,7 +20,7 @@ describe('durations', () => {
     ['2h', 7_200_000],
     ['30d', 2_592_000_000],
     ['007s', 7000],
-  ])('%s is %d ms', (text, ms) => {
+  ])('given as %s is %d ms', (text, ms) => {
     expect(parseDuration(text)).toBe(ms);
   });
 
@@ -42,12 +42,12 @@ describe('durations', () => {
     '0x10',
     '٣s',
     '5toString',
-  ])('%j is rejected with the form and an example', (text) => {
+  ])('given as %j is rejected with the form and an example', (text) => {
     expect(() => parseDuration(text)).toThrow(/^must be a whole number and a unit \(ms, s, m, h or d\), such as 90s/);
   });
 
   test.each(['9007199254740993', '104249992d', `${'9'.repeat(400)}s`])(
-    '%s is rejected because it is too long',
+    'given as %s is rejected because it is too long',
     (text) => {
       expect(() => parseDuration(text)).toThrow(/^must be a shorter duration, such as 90s/);
     },
@@ -60,7 +60,7 @@ describe('durations', () => {
     [60_000, '1m'],
     [90_000, '90s'],
     [86_400_000, '1d'],
-  ])('%d ms is printed as %s', (ms, text) => {
+  ])('with %d ms is printed as %s', (ms, text) => {
     expect(formatDuration(ms)).toBe(text);
   });
 
@@ -68,7 +68,7 @@ describe('durations', () => {
     .tuple(fc.nat(100_000), fc.constantFrom(1000, 60_000, 3_600_000, 86_400_000))
     .map(([count, unitMs]) => count * unitMs);
 
-  test('every duration is read back as it was printed', () => {
+  test('is read back as it was printed', () => {
     fc.assert(
       fc.property(fc.oneof(fc.maxSafeNat(), durations), (ms) => {
         expect(parseDuration(formatDuration(ms))).toBe(ms);
@@ -86,12 +86,12 @@ describe('durations', () => {
     [7_200_000, '2h'],
     [86_400_000, '24h'],
     [3 * 86_400_000, '3d'],
-  ])('a measured duration of %d ms is rounded to %s', (ms, text) => {
+  ])('measured as %d ms is rounded to %s', (ms, text) => {
     expect(approximateDuration(ms)).toBe(text);
   });
 });
 
-describe('sizes', () => {
+describe('a size', () => {
   test.each([
     ['0', 0],
     ['512', 512],
@@ -99,19 +99,19 @@ describe('sizes', () => {
     ['10KiB', 10_240],
     ['64MiB', 67_108_864],
     ['1GiB', 1_073_741_824],
-  ])('%s is %d bytes', (text, bytes) => {
+  ])('given as %s is %d bytes', (text, bytes) => {
     expect(parseSize(text)).toBe(bytes);
   });
 
   test.each(['10KB', '10MB', '1GB', '10k', '10M', '1 GB', '64mb'])(
-    '%j is rejected with a hint at binary units',
+    'given as %j is rejected with a hint at binary units',
     (text) => {
       expect(() => parseSize(text)).toThrow(/^must use KiB, MiB or GiB as its unit, such as 10KiB/);
     },
   );
 
   test.each(['', 'MiB', '5 MiB', '1.5GiB', '-1B', '64mib', '1TiB', '1e3', '10b'])(
-    '%j is rejected with the form and an example',
+    'given as %j is rejected with the form and an example',
     (text) => {
       expect(() => parseSize(text)).toThrow(
         /^must be a whole number and a unit \(B, KiB, MiB or GiB\), such as 64MiB$/,
@@ -119,7 +119,7 @@ describe('sizes', () => {
     },
   );
 
-  test.each(['9007199254740993', '8388608GiB'])('%s is rejected because it is too large', (text) => {
+  test.each(['9007199254740993', '8388608GiB'])('given as %s is rejected because it is too large', (text) => {
     expect(() => parseSize(text)).toThrow(/^must be a smaller size, such as 64MiB/);
   });
 
@@ -127,7 +127,7 @@ describe('sizes', () => {
     .tuple(fc.nat(8_000_000), fc.constantFrom(1024, 1_048_576, 1_073_741_824))
     .map(([count, unitBytes]) => count * unitBytes);
 
-  test('every size is read back as it was printed', () => {
+  test('is read back as it was printed', () => {
     fc.assert(
       fc.property(fc.oneof(fc.maxSafeNat(), sizes), (bytes) => {
         expect(parseSize(formatSize(bytes))).toBe(bytes);
@@ -142,7 +142,7 @@ describe('sizes', () => {
     [1_048_576, '1MiB'],
     [3_670_016, '3.5MiB'],
     [20_500_000, '20MiB'],
-  ])('a measured size of %d bytes is rounded to %s', (bytes, text) => {
+  ])('measured as %d bytes is rounded to %s', (bytes, text) => {
     expect(approximateSize(bytes)).toBe(text);
   });
 });

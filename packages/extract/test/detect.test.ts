@@ -85,7 +85,7 @@ describe('errors', () => {
     expect(await faultOf(file(bytes, 'a.docx'))).toBe('office-encrypted');
   });
 
-  test('name unknown bytes an unknown type, or an unknown encoding if they are called a text', async () => {
+  test('distinguish unknown bytes by name: an unsupported type, or an unknown encoding of a text', async () => {
     const bytes = Buffer.from(Array.from({ length: 999 }, (_, at) => (at * at * 7 + 3) % 256));
     expect(await faultOf(file(bytes, 'a.bin'))).toBe('unsupported');
     expect(await faultOf(file(bytes, 'a.txt'))).toBe('encoding');

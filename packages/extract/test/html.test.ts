@@ -66,7 +66,7 @@ describe('text', () => {
     expect(await textOf(html)).toBe(text);
   });
 
-  test('the first heading is the title of a page without one', async () => {
+  test('has its first heading as the title of a page without one', async () => {
     expect(await read('<h2>One</h2>x')).toMatchObject({ title: 'One' });
   });
 });

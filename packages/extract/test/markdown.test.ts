@@ -96,7 +96,7 @@ describe('text', () => {
     expect(await textOf(source)).toBe(text);
   });
 
-  test('the first heading of the first level is the title if there is no other', async () => {
+  test('has its first heading of the first level as the title if there is no other', async () => {
     expect(await read('## Two\n# One\n# Other')).toMatchObject({ title: 'One' });
   });
 });
