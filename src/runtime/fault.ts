@@ -13,7 +13,7 @@ export interface Fault {
   readonly requestId?: string;
 }
 
-/** Reduces an error to its loggable part. Leaves out the message, since messages of unknown errors quote content. */
+/** The part of an error that is safe to log. Leaves out the message, since messages of unknown errors quote content. */
 export function faultOf(error: unknown): Fault {
   if (error instanceof SealdexError) {
     return {
