@@ -135,7 +135,7 @@ type Identity = NonNullable<z.infer<typeof event>['userIdentity']>;
 /** CloudTrail hides the ARN of a caller of another account from the key owner. */
 function principalOf({ arn, principalId, accountId, invokedBy, type }: Partial<Identity>): string {
   if (arn) return arn;
-  const caller = principalId ?? invokedBy ?? type ?? 'somebody';
+  const caller = principalId ?? invokedBy ?? type ?? 'unknown caller';
   return accountId ? `${caller} of account ${accountId}` : caller;
 }
 

@@ -11,8 +11,8 @@ export function nextProbeOf(at: number): string {
   return at <= now ? 'now' : `in ${approximateDuration(at - now)}`;
 }
 
-/** The acting side in the output for people; `nobody` is the value in JSON. */
-export const actorOf = (whoActs: GateFacts['whoActs']): string => (whoActs === 'nobody' ? 'none required' : whoActs);
+/** The acting side in the output for people; `none` is the value in JSON. */
+export const actorOf = (whoActs: GateFacts['whoActs']): string => (whoActs === 'none' ? 'none required' : whoActs);
 
 /** A gate that is not about to open needs action. */
 export const toneOf = ({ state }: GateFacts): Tone | undefined => (state === 'draining' ? undefined : 'fail');
@@ -30,7 +30,7 @@ function columnsOf(gates: readonly GateFacts[]): Column<GateFacts>[] {
     { title: 'JOBS', text: ({ jobs }) => String(jobs) },
     { title: 'OLDEST', only: 'wide', text: ({ oldest }) => (oldest === undefined ? '-' : age(oldest)) },
     { title: 'NEXT PROBE', text: ({ nextProbe }) => (nextProbe === undefined ? '-' : nextProbeOf(nextProbe)) },
-    { title: 'ACTION BY', only: 'narrow', text: ({ whoActs }) => (whoActs === 'nobody' ? '-' : whoActs) },
+    { title: 'ACTION BY', only: 'narrow', text: ({ whoActs }) => (whoActs === 'none' ? '-' : whoActs) },
     { title: 'ACTION BY', only: 'wide', text: ({ whoActs }) => actorOf(whoActs) },
   ];
 }

@@ -2,11 +2,11 @@
 import type { KeyRef } from '../runtime/key-ref.ts';
 import type { Code } from '../runtime/errors.ts';
 
-/** The side whose action opens a gate; `nobody` if no action is needed or possible. */
-export type WhoActs = 'tenant' | 'operator' | 'nobody';
+/** The side whose action opens a gate; `none` if no action is needed or possible. */
+export type WhoActs = 'tenant' | 'operator' | 'none';
 
 export interface GateAction {
-  /** The side whose action opens the gate; `nobody` if no action is needed or possible. */
+  /** The side whose action opens the gate; `none` if no action is needed or possible. */
   readonly whoActs: WhoActs;
   /** One sentence in addition to the commands. */
   readonly explanation: string;
@@ -75,7 +75,7 @@ export const GATE_ACTIONS: Readonly<Record<GateCode, GateAction>> = Object.freez
     'Stopped by an operator. Probes do not open this gate.',
     'sealdex tenants resume {tenant}',
   ),
-  KEY_DESTROYED: row('nobody', 'The key was permanently deleted and its data is lost. Its jobs become dead letters.'),
+  KEY_DESTROYED: row('none', 'The key was permanently deleted and its data is lost. Its jobs become dead letters.'),
 });
 
 /** For a denial by a policy on the operator's side: the tenant cannot fix it. */
@@ -87,7 +87,7 @@ export const DENIED_BY_OPERATOR: GateAction = row(
   'sealdex keys probe {key} --tenant {tenant}',
 );
 
-const RELEASING: GateAction = row('nobody', 'Releasing the parked jobs.');
+const RELEASING: GateAction = row('none', 'Releasing the parked jobs.');
 
 /** For a code of another version. */
 const UNKNOWN: GateAction = row('operator', 'See the code in docs/codes.md of the newest running version.');

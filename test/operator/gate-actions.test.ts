@@ -24,7 +24,7 @@ test('the table has a row for each parking code and for a destroyed key, no othe
 test.each(GATE_CODES)('%s names the responsible party and commands ready to paste', (code) => {
   const { whoActs, explanation, commands } = remedyOf({ ...PLACE, code });
   expect(explanation).toMatch(/^[A-Z].*\.$/);
-  expect(commands.length > 0).toBe(whoActs !== 'nobody');
+  expect(commands.length > 0).toBe(whoActs !== 'none');
   expect(commands.filter((command) => /[{}]/.test(command))).toEqual([]);
   const ofAws = commands.filter((command) => command.startsWith('aws kms '));
   expect(ofAws.filter((command) => !command.includes('--region eu-west-1'))).toEqual([]);
@@ -61,7 +61,7 @@ test('a missing permission refers to the commands that print the policy', () => 
 
 test('a draining gate needs no action', () => {
   expect(remedyOf({ ...PLACE, state: 'draining', code: 'KEY_DISABLED' })).toMatchObject({
-    whoActs: 'nobody',
+    whoActs: 'none',
     commands: [],
   });
 });

@@ -125,7 +125,7 @@ describe('the list of gates', () => {
     await put(recordOf('order', key(6), { code: 'KEY_PENDING_DELETION', deletesAt: Date.now() + 2 * day }));
     const { gates } = await installation.operator.gates({ tenant: 'order' });
     expect(gates.map(({ keyArn }) => Number(keyArn.split('-').at(-1)))).toEqual([6, 5, 4, 3, 1]);
-    expect(gates.at(-1)).toMatchObject({ whoActs: 'nobody', commands: [] });
+    expect(gates.at(-1)).toMatchObject({ whoActs: 'none', commands: [] });
     expect(gates.at(-1)).not.toHaveProperty('nextProbe');
   });
 
