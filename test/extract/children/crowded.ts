@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { SealdexError } from '../../../src/runtime/errors.ts';
 import { createExtractPool } from '../../../src/extract/pool.ts';
+import '../../support/raised-deadlines.ts';
 
 const entry = fileURLToPath(new URL('./hook.ts', import.meta.url));
 const limits = { partChars: 16_384, metadataBytes: 1_048_576, documentBytes: 33_554_432 };
