@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
-import { lay, type Laid } from '../queue/dead-letter-fixture.ts';
+import { putDeadLetters, type DeadLetterSpec } from '../queue/dead-letter-fixture.ts';
 import { dataOf } from '../queue/fixture.ts';
 import { RAISED_FLAGS } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
@@ -36,8 +36,8 @@ afterAll(async () => {
 });
 
 const dead = (...args: string[]) => scene.sealdex(['dead', ...args]);
-const letters = (...laid: Partial<Laid>[]): Promise<string[]> =>
-  lay(
+const letters = (...laid: Partial<DeadLetterSpec>[]): Promise<string[]> =>
+  putDeadLetters(
     { redis, bull },
     laid.map((one, at) => ({ since: Date.parse('2026-11-20T10:00:00Z') + at * 60_000, ...one })),
   );
@@ -84,7 +84,9 @@ describe('dead list', () => {
       const jobId = newJobId();
       const data = JSON.stringify({ ...dataOf(), kind: 'upload', content: { intake: '0123456789abcdef' } });
       const since = Date.parse('2026-11-20T10:00:00Z');
-      await lay({ redis, bull: files }, [{ jobId, since, data, reason: `FILE_UNREADABLE ${jobId} pdf-encrypted` }]);
+      await putDeadLetters({ redis, bull: files }, [
+        { jobId, since, data, reason: `FILE_UNREADABLE ${jobId} pdf-encrypted` },
+      ]);
       const explanation = 'The PDF is encrypted. Remove the password and upload it again.';
       const [, line = ''] = linesOf((await dead('list', '--wide')).stdout);
       expect(line.split(/ {2,}/)).toEqual([

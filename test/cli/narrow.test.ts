@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createProducer } from '../../src/app/app.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
-import { lay } from '../queue/dead-letter-fixture.ts';
+import { putDeadLetters } from '../queue/dead-letter-fixture.ts';
 import { dataOf } from '../queue/fixture.ts';
 import { eventually } from '../support/eventually.ts';
 import { openScene, type Scene } from './fixture.ts';
@@ -52,7 +52,9 @@ async function layLetter(): Promise<void> {
   });
   const jobId = newJobId();
   const data = JSON.stringify({ ...dataOf(), tenant: TENANT, kind: 'upload', content: { intake: '0123456789abcdef' } });
-  await lay({ redis, bull }, [{ jobId, since: Date.now(), data, reason: `FILE_UNREADABLE ${jobId} pdf-encrypted` }]);
+  await putDeadLetters({ redis, bull }, [
+    { jobId, since: Date.now(), data, reason: `FILE_UNREADABLE ${jobId} pdf-encrypted` },
+  ]);
   await bull.close();
   redis.disconnect();
 }

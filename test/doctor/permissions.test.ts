@@ -22,7 +22,7 @@ afterAll(() => opened.disposeAsync());
 const ROLES = ['worker', 'producer', 'reader'] as const;
 type Role = (typeof ROLES)[number];
 
-const birth = (): string => `system/${String(services.settings.SEALDEX_QUEUE)}/birth`;
+const identityObject = (): string => `system/${String(services.settings.SEALDEX_QUEUE)}/birth`;
 
 const statementsOf = (role: Role): readonly PolicyStatement[] => {
   const { SEALDEX_BUCKET, SEALDEX_PLATFORM_KEY_ARN, SEALDEX_QUEUE } = services.settings;
@@ -48,7 +48,7 @@ test.each(ROLES)(
   'every missing permission of a %s is reported, and no other',
   async (role) => {
     const statements = statementsOf(role);
-    await store.put(birth(), Buffer.from('The mark.'), {});
+    await store.put(identityObject(), Buffer.from('The mark.'), {});
     expect(await failing(role, statements)).toEqual([]);
     const unnoticed: string[] = [];
     for (const [at, statement] of statements.entries()) {
@@ -59,7 +59,7 @@ test.each(ROLES)(
       }
     }
     expect(unnoticed).toEqual([]);
-    expect((await store.head(birth()))?.bytes).toBe('The mark.'.length);
+    expect((await store.head(identityObject()))?.bytes).toBe('The mark.'.length);
     expect((await store.list('system/')).objects.filter(({ key }) => key.includes('/reencrypted/'))).toEqual([]);
   },
   120_000,
@@ -77,16 +77,16 @@ test('missing permissions under system/ are reported', async () => {
 });
 
 test('a store that ignores checksums has nothing replaced, and is reported', async () => {
-  await store.put(birth(), Buffer.from('The mark.'), {});
+  await store.put(identityObject(), Buffer.from('The mark.'), {});
   const keys = async (): Promise<string[]> => (await store.list('system/')).objects.map(({ key }) => key);
   const before = await keys();
-  const heedless: Store = {
+  const ignoring: Store = {
     ...store,
     tryPut: async (key) => (await store.put(key, Buffer.from('1'), {}), 'written'),
   };
   const { SEALDEX_BUCKET, SEALDEX_QUEUE } = services.settings;
   const deps = {
-    store: heedless,
+    store: ignoring,
     bucket: String(SEALDEX_BUCKET),
     queue: String(SEALDEX_QUEUE),
     role: 'worker',
@@ -96,6 +96,6 @@ test('a store that ignores checksums has nothing replaced, and is reported', asy
     status: 'warn',
     observed: expect.stringContaining('the store ignores Content-MD5') as string,
   });
-  expect((await store.head(birth()))?.bytes).toBe('The mark.'.length);
+  expect((await store.head(identityObject()))?.bytes).toBe('The mark.'.length);
   expect(await keys()).toEqual(before);
 });

@@ -243,14 +243,14 @@ test.for([
   await expectWorkerUnharmed();
   const isOver = await eventually(async () => {
     const { state } = await installation.producer.status(id);
-    if (state !== 'done' && (await isLeftLying(id))) await timePasses(id);
+    if (state !== 'done' && (await isAbandoned(id))) await expireLock(id);
     return state === 'done';
   });
   expect(isOver).toBe(true);
 });
 
 /** Whether the job was taken and is not being processed; checked twice, since a worker may have just taken it. */
-async function isLeftLying(id: string): Promise<boolean> {
+async function isAbandoned(id: string): Promise<boolean> {
   const readLock = async (): Promise<string | null> => {
     const lock = await installation.redis.get(`${installation.queue.toKey(id)}:lock`);
     const isTaken = (await installation.redis.lpos(installation.queue.toKey('active'), id)) !== null;
@@ -262,7 +262,7 @@ async function isLeftLying(id: string): Promise<boolean> {
 }
 
 /** Its lock expires between two checks for stalled jobs; the second one is made by a worker at its start. */
-async function timePasses(id: string): Promise<void> {
+async function expireLock(id: string): Promise<void> {
   const [lastCheck, seen] = [installation.queue.toKey('stalled-check'), installation.queue.toKey('stalled')];
   await installation.redis.del(`${installation.queue.toKey(id)}:lock`, lastCheck);
   await installation.redis.sadd(seen, id);

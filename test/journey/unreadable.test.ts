@@ -95,7 +95,7 @@ test.each(Object.entries(CORRUPTIONS))(
       await using _then = await worker(3);
       await index(tenant, 'first');
     }
-    const mend = await corrupt(tenant, 'first', arn);
+    const repair = await corrupt(tenant, 'first', arn);
     const next = installation.services.kms.createKey();
     installation.services.kms.setPolicy(next, policyOf(tenant));
     {
@@ -112,7 +112,7 @@ test.each(Object.entries(CORRUPTIONS))(
     expect((await shown(tenant))[0]).toMatch(new RegExp(sentence));
     expect(await installation.operator.gates()).toMatchObject({ total: 0 });
 
-    await mend();
+    await repair();
     // A process does not retry a denied period for half a minute.
     await using _later = await worker();
     await installation.operator.reencrypt(tenant);

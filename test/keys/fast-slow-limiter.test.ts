@@ -9,12 +9,12 @@ const SLOW = 64;
 const QUICK_MS = 250;
 
 let clock: FakeClock;
-let turns: FastSlowLimiter;
+let limiter: FastSlowLimiter;
 let started: string[];
 
 beforeEach(() => {
   clock = new FakeClock();
-  turns = new FastSlowLimiter(clock);
+  limiter = new FastSlowLimiter(clock);
   started = [];
 });
 
@@ -28,7 +28,7 @@ const begin = (many: number, isSlow = false): Work[] =>
   Array.from({ length: many }, (_, at) => {
     const { promise, resolve } = Promise.withResolvers<string>();
     const name = `${isSlow ? 'slow' : 'quick'} ${at}`;
-    const end = turns.run(isSlow, () => (started.push(name), promise));
+    const end = limiter.run(isSlow, () => (started.push(name), promise));
     return { end, go: () => resolve(name) };
   });
 
@@ -76,7 +76,7 @@ test('a slow task queues in the slow pool and does not delay others', async () =
 
 test.for([false, true])('a failed task frees its slot (slow before: %s)', async (isSlow) => {
   const failing = Array.from({ length: 100 }, (_, at) =>
-    turns.run(isSlow, () => Promise.reject<string>(new Error(`no ${at}`))),
+    limiter.run(isSlow, () => Promise.reject<string>(new Error(`no ${at}`))),
   );
   const ended = await Promise.allSettled(failing);
   expect(ended[99]).toMatchObject({ status: 'rejected', reason: { message: 'no 99' } });

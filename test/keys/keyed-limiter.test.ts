@@ -18,11 +18,11 @@ function held(): { work: () => Promise<string>; go: (result: string) => void; re
 }
 
 test('tasks of one key run up to the limit, in order, and do not delay another key', async () => {
-  const lanes = new KeyedLimiter(2);
+  const limiter = new KeyedLimiter(2);
   const works = Array.from({ length: 4 }, held);
-  const runs = works.map(({ work }) => lanes.run('a', never, work));
+  const runs = works.map(({ work }) => limiter.run('a', never, work));
   expect(works.map((work) => work.started)).toEqual([true, true, false, false]);
-  expect(await lanes.run('b', never, () => Promise.resolve('b'))).toBe('b');
+  expect(await limiter.run('b', never, () => Promise.resolve('b'))).toBe('b');
   works[1]!.go('second');
   expect(await runs[1]).toBe('second');
   await eventually(() => works[2]!.started);
@@ -32,20 +32,20 @@ test('tasks of one key run up to the limit, in order, and do not delay another k
 });
 
 test('a failed task frees its slot for the next', async () => {
-  const lanes = new KeyedLimiter(1);
-  const failing = lanes.run('a', never, () => Promise.reject(new Error('no')));
-  const next = lanes.run('a', never, () => Promise.resolve('yes'));
+  const limiter = new KeyedLimiter(1);
+  const failing = limiter.run('a', never, () => Promise.reject(new Error('no')));
+  const next = limiter.run('a', never, () => Promise.resolve('yes'));
   await expect(failing).rejects.toThrow('no');
   expect(await next).toBe('yes');
 });
 
 test('an aborted waiter never runs and frees its slot', async () => {
-  const lanes = new KeyedLimiter(1);
+  const limiter = new KeyedLimiter(1);
   const [first, given, last] = [held(), held(), held()];
-  const running = lanes.run('a', never, first.work);
+  const running = limiter.run('a', never, first.work);
   const impatient = new AbortController();
-  const waiting = lanes.run('a', impatient.signal, given.work);
-  const behind = lanes.run('a', never, last.work);
+  const waiting = limiter.run('a', impatient.signal, given.work);
+  const behind = limiter.run('a', never, last.work);
   impatient.abort(new Error('too late'));
   await expect(waiting).rejects.toThrow('too late');
   first.go('done');
@@ -57,11 +57,11 @@ test('an aborted waiter never runs and frees its slot', async () => {
 test.each(['before', 'after'])(
   'a released slot is not lost when its next waiter aborts at that moment (abort %s)',
   async (when) => {
-    const lanes = new KeyedLimiter(1);
+    const limiter = new KeyedLimiter(1);
     const first = held();
-    const running = lanes.run('a', never, first.work);
+    const running = limiter.run('a', never, first.work);
     const impatient = new AbortController();
-    const waiting = lanes.run('a', impatient.signal, () => Promise.resolve('ran'));
+    const waiting = limiter.run('a', impatient.signal, () => Promise.resolve('ran'));
     const outcome = waiting.catch((error: Error) => error.message);
     if (when === 'before') impatient.abort(new Error('too late'));
     first.go('done');
@@ -69,6 +69,6 @@ test.each(['before', 'after'])(
     await running;
     impatient.abort(new Error('too late'));
     expect(['ran', 'too late']).toContain(await outcome);
-    expect(await lanes.run('a', never, () => Promise.resolve('free'))).toBe('free');
+    expect(await limiter.run('a', never, () => Promise.resolve('free'))).toBe('free');
   },
 );

@@ -7,28 +7,28 @@ import { FakeClock } from '../support/clock.ts';
 const never = new AbortController().signal;
 const THROTTLED = new Error('throttled');
 const isThrottled = (error: unknown): boolean => error === THROTTLED;
-const PACED = { code: 'KMS_THROTTLED', reason: 'RateLimited' };
+const RATE_LIMITED = { code: 'KMS_THROTTLED', reason: 'RateLimited' };
 
 let clock: FakeClock;
-let pace: RateLimiter;
+let limiter: RateLimiter;
 let starts: number[];
 
 beforeEach(() => {
   clock = new FakeClock();
-  pace = new RateLimiter({ clock, isThrottled, maxWaiting: 5 });
+  limiter = new RateLimiter({ clock, isThrottled, maxWaiting: 5 });
   starts = [];
 });
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const good = (signal = never): Promise<string> =>
-  pace.run(signal, () => (starts.push(clock.monotonic()), Promise.resolve('good')));
-const bad = (signal = never): Promise<unknown> => pace.run(signal, () => Promise.reject(THROTTLED)).catch(() => {});
+  limiter.run(signal, () => (starts.push(clock.monotonic()), Promise.resolve('good')));
+const bad = (signal = never): Promise<unknown> => limiter.run(signal, () => Promise.reject(THROTTLED)).catch(() => {});
 
 /** Throttled responses one after the other, each at its time. */
 async function throttle(times: number): Promise<void> {
   for (let i = 0; i < times; i += 1) {
     const call = bad();
-    clock.advance(pace.intervalMs);
+    clock.advance(limiter.intervalMs);
     await call;
   }
 }
@@ -40,20 +40,20 @@ test('a call starts at once without a timer while KMS does not throttle', async 
   const calls = Array.from({ length: 100 }, () => good());
   expect(starts).toHaveLength(100);
   await Promise.all(calls);
-  expect([pace.intervalMs, clock.pending]).toEqual([0, 0]);
+  expect([limiter.intervalMs, clock.pending]).toEqual([0, 0]);
 });
 
 test('an error other than throttling slows no call, and is passed on', async () => {
   const other = new Error('other');
-  await expect(pace.run(never, () => Promise.reject(other))).rejects.toBe(other);
-  expect(pace.intervalMs).toBe(0);
+  await expect(limiter.run(never, () => Promise.reject(other))).rejects.toBe(other);
+  expect(limiter.intervalMs).toBe(0);
 });
 
 test('the interval doubles with each throttled response, from 50 ms to 2 s', async () => {
   const intervals: number[] = [];
   for (let i = 0; i < 8; i += 1) {
     await throttle(1);
-    intervals.push(pace.intervalMs);
+    intervals.push(limiter.intervalMs);
   }
   expect(intervals).toEqual([50, 100, 200, 400, 800, 1600, 2000, 2000]);
 });
@@ -62,7 +62,7 @@ test('calls start an interval apart and in order after a throttled response, the
   await throttle(2);
   const from = clock.monotonic();
   const order: string[] = [];
-  const calls = ['a', 'b', 'c'].map((name) => pace.run(never, () => (order.push(name), new Promise(() => {}))));
+  const calls = ['a', 'b', 'c'].map((name) => limiter.run(never, () => (order.push(name), new Promise(() => {}))));
   void calls;
   for (const expected of [[], ['a'], ['a', 'b'], ['a', 'b', 'c']]) {
     await turn();
@@ -77,12 +77,12 @@ test('calls start an interval apart and in order after a throttled response, the
 
 test('successful responses shrink the interval to zero, and then no call waits', async () => {
   await throttle(7);
-  expect(pace.intervalMs).toBe(2000);
+  expect(limiter.intervalMs).toBe(2000);
   const from = clock.monotonic();
   let answers = 0;
-  while (pace.intervalMs > 0) {
+  while (limiter.intervalMs > 0) {
     const call = good();
-    clock.advance(pace.intervalMs);
+    clock.advance(limiter.intervalMs);
     await call;
     answers += 1;
   }
@@ -100,8 +100,8 @@ test('a waiting call starts earlier when a success shrinks the interval, and lat
   await throttle(2);
   const first = Promise.withResolvers<string>();
   const second = Promise.withResolvers<string>();
-  void pace.run(never, () => first.promise);
-  void pace.run(never, () => second.promise).catch(() => {});
+  void limiter.run(never, () => first.promise);
+  void limiter.run(never, () => second.promise).catch(() => {});
   void good();
   clock.advance(100);
   await turn();
@@ -122,18 +122,18 @@ test('a waiting call starts earlier when a success shrinks the interval, and lat
 
 test('parallel calls are one observation: their successes do not shrink the interval', async () => {
   const answers = Array.from({ length: 40 }, () => Promise.withResolvers<void>());
-  const calls = answers.map(({ promise }) => pace.run(never, () => promise).catch(() => {}));
+  const calls = answers.map(({ promise }) => limiter.run(never, () => promise).catch(() => {}));
   for (const { reject } of answers.slice(0, 20)) reject(THROTTLED);
   for (const { resolve } of answers.slice(20)) resolve();
   await Promise.all(calls);
-  expect(pace.intervalMs).toBe(50);
+  expect(limiter.intervalMs).toBe(50);
 });
 
 test('a throttled response has no effect after a minute', async () => {
   await throttle(7);
   clock.advance(60_000);
   await Promise.all([good(), good(), good()]);
-  expect([pace.intervalMs, clock.pending]).toEqual([0, 0]);
+  expect([limiter.intervalMs, clock.pending]).toEqual([0, 0]);
 });
 
 test('an aborted waiter is rejected, never starts, and does not delay the next', async () => {
@@ -142,11 +142,11 @@ test('an aborted waiter is rejected, never starts, and does not delay the next',
   const given = good(impatient.signal);
   const behind = good();
   impatient.abort(new Error('too late'));
-  await expect(given).rejects.toMatchObject(PACED);
+  await expect(given).rejects.toMatchObject(RATE_LIMITED);
   clock.advance(50);
   expect(await behind).toBe('good');
   expect(starts).toHaveLength(1);
-  await expect(good(impatient.signal)).rejects.toMatchObject(PACED);
+  await expect(good(impatient.signal)).rejects.toMatchObject(RATE_LIMITED);
 });
 
 test('no timer remains when all waiters abort', async () => {
@@ -162,7 +162,7 @@ test('no timer remains when all waiters abort', async () => {
 test('calls beyond the queue limit are rejected at once', async () => {
   await throttle(1);
   const waiting = Array.from({ length: 5 }, () => good());
-  await expect(good()).rejects.toMatchObject(PACED);
+  await expect(good()).rejects.toMatchObject(RATE_LIMITED);
   clock.advance(1000);
   expect(await Promise.all(waiting)).toHaveLength(5);
 });

@@ -101,14 +101,14 @@ test('a job comes back without an attempt spent or parking if its call was throt
   using _real = realDeadlines();
   const { generate } = await throttledClient('prompt');
   const ref = fixture.tenant();
-  const paced = await faultOf(generate(ref));
+  const rateLimited = await faultOf(generate(ref));
   fixture.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_ERRORS.throttled });
   const throttled = await faultOf(
     (await fixture.open({ use: 'prompt' })).kms.generateDataKey(ref, contextOf(ref.tenant)),
   );
-  expect([paced.reason, throttled.reason]).toEqual(['RateLimited', 'ThrottlingException']);
+  expect([rateLimited.reason, throttled.reason]).toEqual(['RateLimited', 'ThrottlingException']);
   const canary = (): never => expect.unreachable('No canary is asked about KMS.');
-  for (const fault of [paced, throttled]) {
+  for (const fault of [rateLimited, throttled]) {
     expect(await outcomeOf(fault, { tenant: 'acme', ageMs: 0 }, canary, new AbortController().signal)).toEqual({
       kind: 'retry',
       code: 'KMS_THROTTLED',

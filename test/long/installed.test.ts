@@ -37,9 +37,9 @@ beforeAll(async () => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), 'sealdex-installed-')));
   [plain, full] = [join(folder, 'plain'), join(folder, 'full')];
   const tarballs = await packAll(join(folder, 'packed'));
-  const judge = `@aws-crypto/client-node@${manifest.devDependencies['@aws-crypto/client-node']}`;
+  const sdkPackage = `@aws-crypto/client-node@${manifest.devDependencies['@aws-crypto/client-node']}`;
   await installInto(plain, [tarballs.get('sealdex') ?? '']);
-  await installInto(full, [...tarballs.values(), judge]);
+  await installInto(full, [...tarballs.values(), sdkPackage]);
   // Downloaded packages of the checkout are reused.
   const redis = join(ROOT, '.sealdex/redis');
   mkdirSync(join(full, '.sealdex'));

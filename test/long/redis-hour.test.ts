@@ -46,19 +46,19 @@ const unprobed = ({ epoch, record }: Gate): object => {
  * Active jobs: two with their document on its way to S3, and two waiting for KMS. Returns a function that completes these
  * calls.
  */
-async function inWork(installation: Installation, sent: Sent, globexArn: string): Promise<() => void> {
+async function activeJobs(installation: Installation, sent: Sent, globexArn: string): Promise<() => void> {
   const { s3, kms } = installation.services;
   const storing = s3.faults.set({ match: { method: 'PUT', prefix: 'documents/acme/' }, fault: { kind: 'hang' } });
-  const asking = kms.faults.set({ match: { key: globexArn, operation: 'Decrypt' }, fault: { kind: 'hang' } });
+  const calling = kms.faults.set({ match: { key: globexArn, operation: 'Decrypt' }, fault: { kind: 'hang' } });
   await enqueue(installation, sent, 'acme', ['storing 1', 'storing 2']);
   await enqueue(installation, sent, 'globex', ['asking 1', 'asking 2']);
   await eventually(async () => {
     const { active } = (await installation.operator.status()).index;
-    return active === 4 && storing.waiting === 2 && asking.waiting === 1;
+    return active === 4 && storing.waiting === 2 && calling.waiting === 1;
   });
   return () => {
     storing.clear();
-    asking.clear();
+    calling.clear();
   };
 }
 
@@ -107,7 +107,7 @@ test('an hour without Redis loses no job and no attempt, and leaves open gates o
   kms.disable(shutArn);
   await enqueue(installation, sent, 'initech', numbers(5));
   await eventually(async () => (await parked(installation, gate)) === 5);
-  const answer = await inWork(installation, sent, globexArn);
+  const answer = await activeJobs(installation, sent, globexArn);
   await installation.queue.pause();
   for (const tenant of ['acme', 'globex']) await enqueue(installation, sent, tenant, numbers(10));
   const shut = unprobed(await gateOf(installation, gate));

@@ -15,8 +15,8 @@ afterEach(() => fixture[Symbol.asyncDispose]());
 
 const MINUTE = 60_000;
 
-const endOfChore = (chore: MaintenanceTask): Promise<string> =>
-  chore.run(new AbortController().signal).then(
+const outcomeOf = (task: MaintenanceTask): Promise<string> =>
+  task.run(new AbortController().signal).then(
     () => 'done',
     (error: unknown) => String((error as { code?: unknown }).code),
   );
@@ -24,11 +24,11 @@ const endOfChore = (chore: MaintenanceTask): Promise<string> =>
 async function endOf(skewMs: number): Promise<string> {
   let runs = 0;
   const run = async (): Promise<void> => void (runs += 1);
-  const chore = whenClockIsRight(
+  const task = whenClockIsRight(
     { redis: fixture.redis, clock: new FakeClock(Date.now() + skewMs) },
     { name: 'c', everyMs: 1, run },
   );
-  return `${await endOfChore(chore)} ${runs}`;
+  return `${await outcomeOf(task)} ${runs}`;
 }
 
 test.each([
@@ -50,7 +50,7 @@ test('the sweeps and the removal of old dead letters depend on the clock, and ot
     fixture.queue,
     () => [],
   )) {
-    ends[task.name] = await endOfChore(task);
+    ends[task.name] = await outcomeOf(task);
   }
   const late = Object.keys(ends).filter((name) => ends[name] === 'CLOCK_SKEW');
   expect(late.toSorted()).toEqual(['intake-sweep', 'old-letters', 'tombstone-sweep']);

@@ -38,7 +38,7 @@ export interface MaintenanceFixture extends AsyncDisposable {
   /** The keys of all documents and tombstones. */
   documents(): Promise<string[]>;
   /** Advances the clock and runs the task. */
-  sweepAfter(days: number, chore: MaintenanceTask): Promise<void>;
+  sweepAfter(days: number, task: MaintenanceTask): Promise<void>;
   counted(name: 'sealdex_swept_objects_total' | 'sealdex_sweep_alarms_total'): Promise<number>;
 }
 
@@ -103,9 +103,9 @@ export async function openMaintenanceFixture(): Promise<MaintenanceFixture> {
       return `documents/acme/docs/${deletion.object}`;
     },
     documents: async () => (await store.list('documents/')).objects.map(({ key }) => key),
-    async sweepAfter(days, chore) {
+    async sweepAfter(days, task) {
       clock.advance(days * DAY);
-      await chore.run(new AbortController().signal);
+      await task.run(new AbortController().signal);
     },
     async counted(name) {
       const sums = await metrics.by(name, 'what');

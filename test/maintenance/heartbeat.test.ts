@@ -30,25 +30,25 @@ interface Place extends AsyncDisposable {
   readonly redis: Redis;
   readonly queue: string;
   readonly clock: FakeClock;
-  heart(facts?: () => Promise<HeartbeatFacts>): HeartbeatLoop;
+  heartbeat(facts?: () => Promise<HeartbeatFacts>): HeartbeatLoop;
 }
 
 async function openPlace(): Promise<Place> {
   const redis = new Redis(inject('redisUrl'));
   const queue = `t-${randomBytes(6).toString('hex')}`;
   const clock = new FakeClock(Date.now());
-  const hearts: HeartbeatLoop[] = [];
+  const heartbeats: HeartbeatLoop[] = [];
   return {
     redis,
     queue,
     clock,
-    heart(facts = async () => FACTS) {
-      const heart = startHeartbeat({ redis, queue, clock, role: 'worker', facts });
-      hearts.push(heart);
-      return heart;
+    heartbeat(facts = async () => FACTS) {
+      const heartbeat = startHeartbeat({ redis, queue, clock, role: 'worker', facts });
+      heartbeats.push(heartbeat);
+      return heartbeat;
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all(hearts.map((heart) => heart.stop()));
+      await Promise.all(heartbeats.map((heartbeat) => heartbeat.stop()));
       redis.disconnect();
     },
   };
@@ -58,25 +58,25 @@ test('a process writes its heartbeat repeatedly, and removes it when it stops', 
   await using place = await openPlace();
   const { redis, queue, clock } = place;
   let keys = 1;
-  const heart = place.heart(async () => ({ ...FACTS, keys }));
-  const [beat] = await eventually(async () => {
+  const heartbeat = place.heartbeat(async () => ({ ...FACTS, keys }));
+  const [read] = await eventually(async () => {
     const beats = await readHeartbeats(redis, queue);
     return beats.length === 1 ? beats : undefined;
   });
-  expect(beat).toEqual({
+  expect(read).toEqual({
     ...FACTS,
     keys: 1,
     role: 'worker',
     pid: process.pid,
     started: clock.now(),
-    process: beat?.process,
+    process: read?.process,
   });
   keys = 7;
   await eventually(() => clock.pending === 1);
   clock.advance(5000);
   await eventually(async () => (await readHeartbeats(redis, queue))[0]?.keys === 7);
-  await Promise.all([heart.stop(), heart.stop()]);
-  await heart.stop();
+  await Promise.all([heartbeat.stop(), heartbeat.stop()]);
+  await heartbeat.stop();
   expect(clock.pending).toBe(0);
   expect(await redis.keys(`sealdex:{${queue}}*`)).toEqual([]);
 });
@@ -84,11 +84,11 @@ test('a process writes its heartbeat repeatedly, and removes it when it stops', 
 test('a heartbeat in progress during the stop does not bring the process back', async () => {
   await using place = await openPlace();
   const facts = Promise.withResolvers<HeartbeatFacts>();
-  const heart = place.heart(() => facts.promise);
-  const stopped = heart.stop();
+  const heartbeat = place.heartbeat(() => facts.promise);
+  const stopped = heartbeat.stop();
   facts.resolve(FACTS);
   await stopped;
-  const sent = place.heart();
+  const sent = place.heartbeat();
   const ticking = sent.tick();
   await sent.stop();
   await ticking;
@@ -98,12 +98,12 @@ test('a heartbeat in progress during the stop does not bring the process back', 
 test('a heartbeat names at most 1,000 tenants and expires after some seconds', async () => {
   await using place = await openPlace();
   const tenants = Array.from({ length: 2000 }, (_, index) => `tenant-${index}`);
-  await place.heart(async () => ({ ...FACTS, tenants })).tick();
-  const [beat] = await readHeartbeats(place.redis, place.queue);
-  expect(beat?.tenants.length).toBe(1000);
+  await place.heartbeat(async () => ({ ...FACTS, tenants })).tick();
+  const [read] = await readHeartbeats(place.redis, place.queue);
+  expect(read?.tenants.length).toBe(1000);
   const names = redisKeys(place.queue);
   const lives = await Promise.all(
-    [names.heartbeats, names.heartbeat(beat?.process ?? '')].map((key) => place.redis.pttl(key)),
+    [names.heartbeats, names.heartbeat(read?.process ?? '')].map((key) => place.redis.pttl(key)),
   );
   for (const life of lives) {
     expect(life).toBeGreaterThan(0);
@@ -117,7 +117,7 @@ test('expired heartbeats are removed, and invalid ones are skipped', async () =>
   const names = redisKeys(queue);
   await redis.zadd(names.heartbeats, clock.now(), 'broken', clock.now(), 'expired', clock.now() - 60_000, 'silent');
   await redis.set(names.heartbeat('broken'), '{"process":');
-  await place.heart().tick();
+  await place.heartbeat().tick();
   expect((await readHeartbeats(redis, queue)).length).toBe(1);
   expect(await redis.zscore(names.heartbeats, 'silent')).toBeNull();
   await redis.del(names.heartbeat('broken'));
@@ -127,7 +127,7 @@ test('a Redis without a response does not delay a stop', async () => {
   const server = await startRedis();
   const redis = new Redis(server.url, { maxRetriesPerRequest: null });
   redis.on('error', () => {});
-  const heart = startHeartbeat({
+  const heartbeat = startHeartbeat({
     redis,
     queue: 'frozen',
     clock: systemClock,
@@ -137,7 +137,7 @@ test('a Redis without a response does not delay a stop', async () => {
   await eventually(async () => (await readHeartbeats(redis, 'frozen')).length === 1);
   process.kill(server.pid, 'SIGSTOP');
   const begun = performance.now();
-  await heart.stop();
+  await heartbeat.stop();
   expect(performance.now() - begun).toBeLessThan(5000);
   process.kill(server.pid, 'SIGCONT');
   redis.disconnect();

@@ -15,7 +15,7 @@ beforeEach(async () => {
 });
 afterEach(() => fixture[Symbol.asyncDispose]());
 
-const suspects = (): Promise<string[]> => fixture.redis.zrange(fixture.deps.keys.sweep('intake'), '0', '-1');
+const candidates = (): Promise<string[]> => fixture.redis.zrange(fixture.deps.keys.sweep('intake'), '0', '-1');
 
 describe('content without a job', () => {
   it('is deleted by the second sweep that sees it, a day after the first', async () => {
@@ -23,12 +23,12 @@ describe('content without a job', () => {
     const [orphan, kept] = [await fixture.content({ job: 'none' }), await fixture.content()];
     await fixture.sweepAfter(15, sweep);
     expect(await fixture.intake()).toEqual([orphan, kept].sort());
-    expect(await suspects()).toEqual([orphan]);
+    expect(await candidates()).toEqual([orphan]);
     await fixture.sweepAfter(0.9, sweep);
     expect(await fixture.intake()).toHaveLength(2);
     await fixture.sweepAfter(0.1, sweep);
     expect(await fixture.intake()).toEqual([kept]);
-    expect(await suspects()).toEqual([]);
+    expect(await candidates()).toEqual([]);
     expect(await fixture.counted('sealdex_swept_objects_total')).toBe(1);
   });
 
@@ -36,9 +36,9 @@ describe('content without a job', () => {
     await fixture.born(1);
     const young = await fixture.content({ job: 'none' });
     await fixture.sweepAfter(13.9, sweep);
-    expect(await suspects()).toEqual([]);
+    expect(await candidates()).toEqual([]);
     await fixture.sweepAfter(0.2, sweep);
-    expect(await suspects()).toEqual([young]);
+    expect(await candidates()).toEqual([young]);
   });
 
   it('includes content not named by its job, and content of a job that names none', async () => {
@@ -60,7 +60,7 @@ describe('content without a job', () => {
     await fixture.sweepAfter(1, sweep);
     expect(await fixture.intake()).toHaveLength(3);
     expect(await fixture.intake()).toContain(unreadable);
-    expect(await suspects()).toEqual([]);
+    expect(await candidates()).toEqual([]);
   });
 
   it('is no longer a candidate when its job is back, and a new one when the job is deleted again', async () => {
@@ -72,7 +72,7 @@ describe('content without a job', () => {
     await fixture.queue.add(id, { ...about, kind: 'index', content: { intake } }, 1);
     await fixture.sweepAfter(1, sweep);
     expect(await fixture.intake()).toEqual([name]);
-    expect(await suspects()).toEqual([]);
+    expect(await candidates()).toEqual([]);
     await fixture.redis.del(`${fixture.deps.keys.prefix}:index:${id}`);
     await fixture.sweepAfter(1, sweep);
     expect(await fixture.intake()).toEqual([name]);
@@ -104,24 +104,24 @@ describe('a sweep deletes no content', () => {
     await fixture.sweepAfter(15, sweep);
     await fixture.sweepAfter(1, sweep);
     expect(await fixture.intake()).toHaveLength(1);
-    expect(await suspects()).toEqual([]);
+    expect(await candidates()).toEqual([]);
   });
 
   it('while the Redis identities differ, or Redis has none, and reports it', async () => {
     await fixture.born(1);
     await fixture.content({ job: 'none' });
     await fixture.sweepAfter(15, sweep);
-    const { birth } = fixture.deps.keys;
-    const own = (await fixture.redis.get(birth)) ?? '';
+    const { birth: identityKey } = fixture.deps.keys;
+    const own = (await fixture.redis.get(identityKey)) ?? '';
     const other = JSON.stringify({ v: 1, id: 'f'.repeat(32), at: 0 });
     for (const mark of [other, '', 'no json', undefined]) {
-      await (mark === undefined ? fixture.redis.del(birth) : fixture.redis.set(birth, mark));
+      await (mark === undefined ? fixture.redis.del(identityKey) : fixture.redis.set(identityKey, mark));
       fixture.log.length = 0;
       await fixture.sweepAfter(1, sweep);
       expect(await fixture.intake()).toHaveLength(1);
       expect(fixture.log.map(({ level }) => level)).toEqual(['error']);
     }
-    await fixture.redis.set(birth, own);
+    await fixture.redis.set(identityKey, own);
     await fixture.sweepAfter(1, sweep);
     expect(await fixture.intake()).toEqual([]);
   });
@@ -233,6 +233,6 @@ describe('an interrupted sweep', () => {
     expect(await fixture.intake()).toHaveLength(3);
     await fixture.sweepAfter(0, sweep);
     expect(await fixture.intake()).toEqual([]);
-    expect(await suspects()).toEqual([]);
+    expect(await candidates()).toEqual([]);
   });
 });

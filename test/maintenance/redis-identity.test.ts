@@ -62,10 +62,10 @@ describe('the Redis identity', () => {
   });
 
   it('makes something younger than Redis only if the clocks leave no doubt', () => {
-    const birth = { v: 1, id: 'a'.repeat(32), at: 1_000_000_000_000 } as const;
-    expect(isSince(birth, birth.at - 1)).toBe(false);
-    expect(isSince(birth, birth.at + 600_000)).toBe(false);
-    expect(isSince(birth, birth.at + 600_001)).toBe(true);
+    const identity = { v: 1, id: 'a'.repeat(32), at: 1_000_000_000_000 } as const;
+    expect(isSince(identity, identity.at - 1)).toBe(false);
+    expect(isSince(identity, identity.at + 600_000)).toBe(false);
+    expect(isSince(identity, identity.at + 600_001)).toBe(true);
   });
 });
 

@@ -22,13 +22,13 @@ afterEach(async () => {
 });
 
 /** The checked tenants. */
-async function run(mend: (tenant: string) => boolean, signal = new AbortController().signal): Promise<string[]> {
+async function run(restart: (tenant: string) => boolean, signal = new AbortController().signal): Promise<string[]> {
   const seen: string[] = [];
   const deps: ResumeDeps = {
     ...fixture.deps,
     restartStalled: async (tenant) => {
       seen.push(tenant);
-      return mend(tenant);
+      return restart(tenant);
     },
   };
   await reencryptionResumeTask(deps).run(signal);
@@ -43,11 +43,11 @@ test('the task checks all tenants, and logs those it continues', async () => {
 test.each(['TENANT_UNKNOWN', 'PLATFORM_TENANTS', 'TENANT_BACKLOG_FULL'] as const)(
   'a tenant with %s does not delay the others',
   async (code) => {
-    const mend = (tenant: string): boolean => {
+    const restart = (tenant: string): boolean => {
       if (tenant === 'one') throw new SealdexError(code);
       return false;
     };
-    expect(await run(mend)).toEqual(['one', 'three', 'two']);
+    expect(await run(restart)).toEqual(['one', 'three', 'two']);
     expect(fixture.log).toMatchObject([{ facts: { tenant: 'one', code } }]);
   },
 );

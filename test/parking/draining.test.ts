@@ -15,12 +15,12 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  for (const end of endings.splice(0)) end();
+  for (const end of releases.splice(0)) end();
   await fixture[Symbol.asyncDispose]();
 });
 
 /** Resolves the releases that still wait. */
-const endings: (() => void)[] = [];
+const releases: (() => void)[] = [];
 
 /** A release controlled by the test between its batches. */
 function stepping(): { release: ProbeDeps['release']; step(): void; begun(): number; answers: boolean[] } {
@@ -28,7 +28,7 @@ function stepping(): { release: ProbeDeps['release']; step(): void; begun(): num
   let begun = 0;
   let isOver = false;
   const answers: boolean[] = [];
-  endings.push(() => {
+  releases.push(() => {
     isOver = true;
     next.resolve();
   });
@@ -168,7 +168,7 @@ test('another process opens the gate if the first dies after the last batch, wit
     };
   };
   const dead = Promise.withResolvers<boolean>();
-  endings.push(() => dead.resolve(false));
+  releases.push(() => dead.resolve(false));
   const killed = await fixture.process({ release: releasing(() => dead.promise) });
   await draining(killed);
   await killed.tick();

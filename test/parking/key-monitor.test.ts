@@ -14,7 +14,7 @@ let call: KeyRef;
 let working: Set<string>;
 let keysInUse: number;
 let someKeys: KeyRef[];
-let suspects: string[];
+let suspected: string[];
 let tested: string[];
 
 const monitorOf = ({ gates }: Process, change: Partial<KeyMonitorDeps> = {}): KeyMonitor =>
@@ -30,7 +30,7 @@ const monitorOf = ({ gates }: Process, change: Partial<KeyMonitorDeps> = {}): Ke
     platformKeyWorks: async () => working.has(fixture.platformKeyArn),
     keysInUse: async () => keysInUse,
     someKeys: async () => someKeys,
-    onPlatformSuspected: (code) => void suspects.push(code),
+    onPlatformSuspected: (code) => void suspected.push(code),
     ...change,
   });
 
@@ -40,7 +40,7 @@ beforeEach(async () => {
   working = new Set([fixture.platformKeyArn]);
   keysInUse = 1;
   someKeys = [callOf('bystander')];
-  [suspects, tested] = [[], []];
+  [suspected, tested] = [[], []];
   monitor = monitorOf(here);
   call = keyRef('acme', fixture.tenant('acme'));
 });
@@ -144,7 +144,7 @@ test('a key is unavailable if KMS fails for 30 s while the platform key works', 
   fixture.clock.advance(1);
   expect(await fails('KMS_FAILED')).toBe('KEY_UNAVAILABLE');
   expect(await gateOf()).toEqual([1, 'shut', 'KEY_UNAVAILABLE']);
-  expect(suspects).toEqual([]);
+  expect(suspected).toEqual([]);
 });
 
 test('an error with a new code keeps its request id', async () => {
@@ -184,7 +184,7 @@ test('a KMS that fails for the platform key too shuts no gate', async () => {
     fixture.clock.advance(10_000);
     await here.gates.tick();
   }
-  expect(new Set(suspects)).toEqual(new Set(['KMS_FAILED']));
+  expect(new Set(suspected)).toEqual(new Set(['KMS_FAILED']));
   expect(await fixture.redis.exists(fixture.keys.gates)).toBe(0);
 });
 
@@ -193,7 +193,7 @@ test('an outage shuts no gate for the platform key', async () => {
   await fails('KMS_FAILED', free);
   fixture.clock.advance(40_000);
   expect(await fails('KMS_FAILED', free)).toBe('KMS_FAILED');
-  expect(suspects).toEqual(['KMS_FAILED']);
+  expect(suspected).toEqual(['KMS_FAILED']);
 });
 
 /** The given number of tenants is denied, one after the other; returns the codes for their jobs. */
@@ -209,7 +209,7 @@ async function denied(count: number, everyMs = 1000): Promise<Code[]> {
 test('denials are a platform fault if they affect more than 3 gates and a tenth of the keys, and no other key works', async () => {
   keysInUse = 39;
   expect(await denied(5)).toEqual(['KEY_DENIED', 'KEY_DENIED', 'KEY_DENIED', 'PLATFORM_DENIED', 'PLATFORM_DENIED']);
-  expect(suspects).toEqual(['PLATFORM_DENIED', 'PLATFORM_DENIED']);
+  expect(suspected).toEqual(['PLATFORM_DENIED', 'PLATFORM_DENIED']);
   expect(shuts()).toHaveLength(3);
   expect(await gateOf(callOf('denied-3'))).toEqual([0, undefined, undefined]);
 });
@@ -221,7 +221,7 @@ test.for([
 ] as const)('denials of %s are tenant failures', async ([, count, keys, everyMs]) => {
   keysInUse = keys;
   expect(await denied(count, everyMs)).toEqual(Array.from({ length: count }, () => 'KEY_DENIED'));
-  expect([suspects, shuts().length]).toEqual([[], count]);
+  expect([suspected, shuts().length]).toEqual([[], count]);
 });
 
 test('denials are tenant failures while another key works', async () => {
@@ -229,7 +229,7 @@ test('denials are tenant failures while another key works', async () => {
   monitor.begin(other).ok();
   working.add(other.keyArn);
   expect(new Set(await denied(8))).toEqual(new Set(['KEY_DENIED']));
-  expect([suspects, shuts().length]).toEqual([[], 8]);
+  expect([suspected, shuts().length]).toEqual([[], 8]);
   working.delete(other.keyArn);
   fixture.clock.advance(3000);
   expect(await fails('KEY_DENIED')).toBe('PLATFORM_DENIED');
@@ -238,7 +238,7 @@ test('denials are tenant failures while another key works', async () => {
 test('denials are tenant failures without another key to test', async () => {
   someKeys = [];
   expect(new Set(await denied(6))).toEqual(new Set(['KEY_DENIED']));
-  expect([suspects, shuts().length]).toEqual([[], 6]);
+  expect([suspected, shuts().length]).toEqual([[], 6]);
 });
 
 test('a process that has used no other key tests those of other tenants, before and after the platform fault', async () => {
@@ -260,11 +260,11 @@ test('a process that has used no other key tests those of other tenants, before 
 
 test('the test of other keys is audited as a probe, without the job and command of the denied call', async () => {
   const audit = createAuditLog({ to: 'stdout', clock: fixture.clock, identity: async () => 'jo' });
-  const asking: AuditOrigin[] = [];
-  monitor = monitorOf(here, { works: async () => (asking.push(await audit.origin()), false) });
+  const origins: AuditOrigin[] = [];
+  monitor = monitorOf(here, { works: async () => (origins.push(await audit.origin()), false) });
   const codes = withAuditContext({ command: 'read', job: 'j1' }, () => denied(4));
   expect((await codes).at(-1)).toBe('PLATFORM_DENIED');
-  expect(asking).toEqual([{ process: expect.any(String), activity: 'probe', isInCommand: true }]);
+  expect(origins).toEqual([{ process: expect.any(String), activity: 'probe', isInCommand: true }]);
 });
 
 test('a key that worked before its denial does not prove that the platform works', async () => {

@@ -19,13 +19,13 @@ beforeEach(() => {
   broken = new Set();
   held = Promise.resolve();
   [proofs, events] = [[], []];
-  const say =
+  const record =
     (level: string) =>
     (facts: object): void =>
       void events.push(`${level} ${(facts as { code: string }).code}`);
   pause = createPause({
     clock,
-    log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
+    log: { debug: record('debug'), info: record('info'), warn: record('warn'), error: record('error') },
     async works(code) {
       proofs.push(code);
       await held;

@@ -23,7 +23,9 @@ const backlog = (): Promise<Record<string, string>> => fixture.redis.hgetall(fix
 const bytes = (): Promise<Record<string, string>> => fixture.redis.hgetall(fixture.keys.backlogBytes);
 
 const answers = async (...requests: ReservationRequest[]): Promise<string[]> =>
-  (await fixture.queue.reserve(requests)).map((stamp) => (stamp instanceof SealdexError ? stamp.code : 'stamped'));
+  (await fixture.queue.reserve(requests)).map((reservation) =>
+    reservation instanceof SealdexError ? reservation.code : 'stamped',
+  );
 
 const refusal = (call: Promise<unknown>): Promise<SealdexError | undefined> =>
   call.then(
@@ -43,8 +45,8 @@ describe('the limit', () => {
       'stamped',
     ]);
     const last = await fixture.redis.get(fixture.keys.revision);
-    const [stamp] = await fixture.queue.reserve([share()]);
-    expect(stamp).toMatchObject({ code: 'TENANT_BACKLOG_FULL', retryAfterMs: 60_000 });
+    const [reservation] = await fixture.queue.reserve([share()]);
+    expect(reservation).toMatchObject({ code: 'TENANT_BACKLOG_FULL', retryAfterMs: 60_000 });
     expect(await fixture.redis.get(fixture.keys.revision)).toBe(last);
     expect(await backlog()).toEqual({ acme: '3', other: '1' });
   });
@@ -163,14 +165,14 @@ describe('a job', () => {
   it('leaves the backlog once, regardless of repeated notes, and counts again as a dead letter', async () => {
     const id = await fixture.add();
     await fixture.add();
-    const say = (state: 'done' | 'superseded' | 'dead') =>
+    const writeNote = (state: 'done' | 'superseded' | 'dead') =>
       writeStatusNote(fixture.redis, fixture.keys, systemClock, id, 60_000, { state });
-    await say('done');
-    await say('done');
-    await say('superseded');
+    await writeNote('done');
+    await writeNote('done');
+    await writeNote('superseded');
     expect([await backlog(), await bytes()]).toEqual([{ acme: '1' }, { acme: '2000' }]);
-    await say('dead');
-    await say('dead');
+    await writeNote('dead');
+    await writeNote('dead');
     expect(await backlog()).toEqual({ acme: '2' });
   });
 

@@ -18,7 +18,7 @@ export interface Death {
 }
 
 /** Creates dead letters one after the other, as the worker does; returns their ids. */
-export async function bury(fixture: Fixture, deaths: readonly Death[]): Promise<string[]> {
+export async function failJobs(fixture: Fixture, deaths: readonly Death[]): Promise<string[]> {
   const codes = new Map<string, Code>();
   const ids: string[] = [];
   for (const { code = 'CONTENT_MISSING', data = {} } of deaths) {
@@ -36,7 +36,7 @@ export async function bury(fixture: Fixture, deaths: readonly Death[]): Promise<
   return ids;
 }
 
-export interface Laid {
+export interface DeadLetterSpec {
   readonly jobId?: string;
   readonly tenant?: string;
   readonly since: number;
@@ -46,7 +46,10 @@ export interface Laid {
 }
 
 /** Puts dead letters into the failed set as BullMQ does, and not into the index. */
-export async function lay(fixture: Pick<Fixture, 'redis' | 'bull'>, letters: readonly Laid[]): Promise<string[]> {
+export async function putDeadLetters(
+  fixture: Pick<Fixture, 'redis' | 'bull'>,
+  letters: readonly DeadLetterSpec[],
+): Promise<string[]> {
   const pipeline = fixture.redis.pipeline();
   const ids = letters.map(({ jobId = newJobId(), tenant = 'acme', since, reason, data }) => {
     pipeline.hset(fixture.bull.toKey(jobId), {
@@ -78,7 +81,7 @@ export async function indexOf({ redis, keys }: Fixture): Promise<Record<string, 
   return Object.fromEntries(lists);
 }
 
-export const chores = (
+export const queueTasks = (
   { redis, keys, config, metrics }: Fixture,
   removeContent: (content: LetterContent) => Promise<void> = async () => {},
   clock: Clock = systemClock,

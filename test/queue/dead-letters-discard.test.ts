@@ -4,7 +4,7 @@ import { systemClock } from '../../src/runtime/clock.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { createDeadLetters, retrier } from '../../src/queue/dead-letters/dead-letters.ts';
 import type { LetterContent } from '../../src/queue/dead-letters/discard.ts';
-import { bury, chores, indexOf, lay, never } from './dead-letter-fixture.ts';
+import { failJobs, queueTasks, indexOf, putDeadLetters, never } from './dead-letter-fixture.ts';
 import { dataOf, openFixture, type Fixture } from './fixture.ts';
 
 const INTAKE = '0123456789abcdef';
@@ -17,7 +17,7 @@ async function remaining(fixture: Fixture): Promise<string[]> {
 
 test('a discarded dead letter leaves queue, index and Redis, then its content is deleted; others stay', async () => {
   await using fixture = await openFixture();
-  const [gone = '', kept] = await bury(fixture, [
+  const [gone = '', kept] = await failJobs(fixture, [
     { data: { content: { intake: INTAKE } } },
     { code: 'TENANT_UNKNOWN', data: { content: { intake: INTAKE } } },
   ]);
@@ -41,7 +41,7 @@ test('a discarded dead letter takes the mean of the bytes off the backlog, the l
     await redis.hget(keys.backlogJobs, 'acme'),
     await redis.hget(keys.backlogBytes, 'acme'),
   ];
-  const ids = await lay(fixture, [{ since: 1 }, { since: 2 }, { since: 3 }, { since: 4, tenant: 'globex' }]);
+  const ids = await putDeadLetters(fixture, [{ since: 1 }, { since: 2 }, { since: 3 }, { since: 4, tenant: 'globex' }]);
   await redis.hset(keys.backlogJobs, 'acme', 2);
   await redis.hset(keys.backlogBytes, 'acme', 2_000_000_000_000_001);
   await redis.hset(fixture.bull.toKey(ids[0] ?? ''), 'uncounted', 1);
@@ -56,7 +56,7 @@ test('a discarded dead letter takes the mean of the bytes off the backlog, the l
 
 test('a failed deletion of content is reported, and left to the sweep', async () => {
   await using fixture = await openFixture();
-  await bury(fixture, [{ data: { content: { intake: INTAKE } } }, {}]);
+  await failJobs(fixture, [{ data: { content: { intake: INTAKE } } }, {}]);
   const discarded = await fixture.queue.letters.discard({}, async () => {
     throw new Error('S3 is away');
   });
@@ -67,7 +67,7 @@ test('a failed deletion of content is reported, and left to the sweep', async ()
 test('no content is deleted for a job without an id or a valid tenant', async () => {
   await using fixture = await openFixture();
   const data = (change: object): string => JSON.stringify({ ...dataOf(), content: { intake: INTAKE }, ...change });
-  await lay(fixture, [
+  await putDeadLetters(fixture, [
     { since: 1, jobId: '../other', data: data({}) },
     { since: 2, data: data({ tenant: '../other' }) },
     { since: 3, data: data({ content: { intake: '../../x' } }) },
@@ -82,7 +82,7 @@ test('no content is deleted for a job without an id or a valid tenant', async ()
 test('a dead letter replayed or failed again since it was read is not discarded', async () => {
   await using fixture = await openFixture();
   // The first batch is of 50; while its content is removed, two dead letters of the second one change.
-  const ids = await lay(
+  const ids = await putDeadLetters(
     fixture,
     Array.from({ length: 52 }, (_, at) => ({
       since: 1000 + at,
@@ -102,7 +102,7 @@ test('a dead letter replayed or failed again since it was read is not discarded'
 
 test('a dead letter discarded during its replay stays deleted', async () => {
   await using fixture = await openFixture();
-  const [id = ''] = await bury(fixture, [{}]);
+  const [id = ''] = await failJobs(fixture, [{}]);
   const { redis, keys } = fixture;
   const letters = createDeadLetters({
     redis,
@@ -124,7 +124,7 @@ test('a dead letter discarded during its replay stays deleted', async () => {
 
 test('a parallel replay and discard handle each dead letter once, and replayed ones are done', async () => {
   await using fixture = await openFixture();
-  const ids = await lay(
+  const ids = await putDeadLetters(
     fixture,
     Array.from({ length: 300 }, (_, at) => ({ since: 1000 + at })),
   );
@@ -144,7 +144,7 @@ test('a parallel replay and discard handle each dead letter once, and replayed o
 
 test('an interrupted discard reports its counts', async () => {
   await using fixture = await openFixture();
-  await lay(
+  await putDeadLetters(
     fixture,
     Array.from({ length: 120 }, (_, at) => ({ since: 1000 + at })),
   );
@@ -161,13 +161,13 @@ test('dead letters older than SEALDEX_LETTER_MAX_MS are discarded with their con
   await using fixture = await openFixture({ SEALDEX_LETTER_MAX_MS: 10 * DAY_MS });
   const content = JSON.stringify(dataOf({ content: { intake: INTAKE } }));
   const old = newJobId();
-  const [, young] = await lay(fixture, [
+  const [, young] = await putDeadLetters(fixture, [
     { since: Date.now() - 10 * DAY_MS - 60_000, jobId: old, data: content },
     { since: Date.now() - 10 * DAY_MS + 60_000 },
     { since: Date.now() - 20 * DAY_MS, tenant: 'globex' },
   ]);
   const removed: string[] = [];
-  const { repairLetters, discardOld } = chores(fixture, async ({ id }) => void removed.push(id));
+  const { repairLetters, discardOld } = queueTasks(fixture, async ({ id }) => void removed.push(id));
   await repairLetters(never);
   await discardOld(never);
   expect(await remaining(fixture)).toEqual([young]);

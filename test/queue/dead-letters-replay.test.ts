@@ -12,7 +12,7 @@ import {
 } from '../../src/queue/dead-letters/replay.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { codeOf } from '../producer/fixture.ts';
-import { bury, chores, indexOf, lay, never } from './dead-letter-fixture.ts';
+import { failJobs, queueTasks, indexOf, putDeadLetters, never } from './dead-letter-fixture.ts';
 import { dataOf, openFixture, type Fixture } from './fixture.ts';
 import { realDeadlines } from '../support/deadlines.ts';
 
@@ -53,8 +53,8 @@ const many = (count: number): { since: number }[] => Array.from({ length: count 
 
 /** Dead letters in the failed set and in the index. */
 async function laid(fixture: Fixture, count: number): Promise<string[]> {
-  const ids = await lay(fixture, many(count));
-  await chores(fixture).repairLetters(never);
+  const ids = await putDeadLetters(fixture, many(count));
+  await queueTasks(fixture).repairLetters(never);
   return ids;
 }
 
@@ -79,17 +79,17 @@ const countsOf = (change: Partial<Replayed>): Replayed => ({ ...NONE, deadAgain:
 
 test('a replay resets attempts, stalls and parking of a job, and gives it a new priority', async () => {
   await using fixture = await openFixture();
-  const [id = ''] = await bury(fixture, [{}]);
+  const [id = ''] = await failJobs(fixture, [{}]);
   const job = fixture.bull.toKey(id);
   await fixture.redis.hset(job, { stc: 3, stallsSeen: 2, parked: 'KEY_DISABLED 1 1', ats: 9 });
-  const restamped: (readonly string[])[] = [];
+  const reprioritized: (readonly string[])[] = [];
   const letters = lettersOf(fixture, jumpingClock(), async (ids) => {
     expect(await fixture.bull.getJobState(id)).toBe('failed');
-    restamped.push(ids);
+    reprioritized.push(ids);
     await fixture.redis.hset(job, 'priority', 77);
   });
   expect(await letters.replay({ jobIds: [id] })).toEqual(countsOf({ sent: 1, underWay: 1 }));
-  expect(restamped).toEqual([[id]]);
+  expect(reprioritized).toEqual([[id]]);
   expect(
     await fixture.redis.hmget(job, 'stc', 'stallsSeen', 'parked', 'atm', 'ats', 'failedReason', 'finishedOn'),
   ).toEqual(Array.from({ length: 7 }, () => null));
@@ -100,7 +100,7 @@ test('a replay resets attempts, stalls and parking of a job, and gives it a new 
 
 test('a replay reports the outcomes of its jobs: stored, superseded, dead again with its code', async () => {
   await using fixture = await openFixture();
-  const ids = await bury(fixture, [{}, {}, {}, { code: 'TENANT_UNKNOWN' }]);
+  const ids = await failJobs(fixture, [{}, {}, {}, { code: 'TENANT_UNKNOWN' }]);
   const ends: Outcome[] = [
     { kind: 'done' },
     { kind: 'done', superseded: true },
@@ -167,7 +167,7 @@ test.for([
   [500, 2000],
 ] as const)('a replay keeps a rate of %i a second within 10 %', async ([rate, count]) => {
   await using fixture = await openFixture();
-  await lay(fixture, many(count));
+  await putDeadLetters(fixture, many(count));
   const clock = jumpingClock();
   let sentAfterMs = 0;
   const onProgress = ({ sent }: Replayed): void => {
@@ -250,7 +250,7 @@ test('an entry about a newer failure outlives the replay of the older one', asyn
 
 test('a dead letter with invalid JSON is replayed like any other', async () => {
   await using fixture = await openFixture();
-  const [id] = await lay(fixture, [{ since: 1000, data: '{"v":1,"tenant":"words of' }]);
+  const [id] = await putDeadLetters(fixture, [{ since: 1000, data: '{"v":1,"tenant":"words of' }]);
   expect(await lettersOf(fixture, jumpingClock()).replay({})).toMatchObject({ sent: 1 });
   expect(await waiting(fixture)).toEqual([id]);
 });
@@ -273,7 +273,7 @@ test.for([0, -1, 501, Number.NaN])('a replay rejects a rate of %d', async (rate)
 
 test('a job older than the replay limit stays a dead letter, and is reported', async () => {
   await using fixture = await openFixture();
-  const [old = '', young = ''] = await lay(
+  const [old = '', young = ''] = await putDeadLetters(
     fixture,
     [DAY_MS + 60_000, DAY_MS - 60_000].map((age) => ({
       since: 1000,
@@ -289,7 +289,7 @@ test('a job older than the replay limit stays a dead letter, and is reported', a
 test('a replay rejects a job enqueued longer ago than parking and retention last together', async () => {
   await using fixture = await openFixture();
   const age = fixture.config.parkedMaxMs + fixture.config.letterMaxMs + 60_000;
-  const [id = ''] = await lay(fixture, [
+  const [id = ''] = await putDeadLetters(fixture, [
     { since: 1000, data: JSON.stringify(dataOf({ revision: (Date.now() - age) * 1000 })) },
   ]);
   expect(await fixture.queue.letters.replay({ jobIds: [id] })).toEqual(countsOf({ tooOld: 1 }));

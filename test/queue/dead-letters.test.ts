@@ -7,7 +7,7 @@ import type { DeadLetter } from '../../src/queue/dead-letters/letter.ts';
 import type { LetterFilter } from '../../src/queue/dead-letters/find.ts';
 import type { ListPosition } from '../../src/queue/dead-letters/pages.ts';
 import { eventually } from '../support/eventually.ts';
-import { bury, chores, indexOf, lay, never } from './dead-letter-fixture.ts';
+import { failJobs, queueTasks, indexOf, putDeadLetters, never } from './dead-letter-fixture.ts';
 import { dataOf, openFixture, type Fixture } from './fixture.ts';
 
 const idsOf = (letters: readonly DeadLetter[]): string[] => letters.map(({ jobId }) => jobId);
@@ -31,7 +31,7 @@ async function pagesOf(fixture: Fixture, filter: LetterFilter, limit: number): P
 test('a dead job is in the index before it is in the failed set, and is reported with its facts', async () => {
   await using fixture = await openFixture();
   const begun = Date.now();
-  const [id = ''] = await bury(fixture, [{ code: 'DOCUMENT_CONFLICT', data: { revision: 1_795_461_684_317_284 } }]);
+  const [id = ''] = await failJobs(fixture, [{ code: 'DOCUMENT_CONFLICT', data: { revision: 1_795_461_684_317_284 } }]);
   expect(await indexOf(fixture)).toEqual({ 'acme:DOCUMENT_CONFLICT': [id] });
   const letter = await fixture.queue.letters.letter(id);
   expect(letter).toEqual({
@@ -89,7 +89,7 @@ test('a job that stalled too often becomes a dead letter without another run, an
 
 test('lists can be filtered by tenant, by code and by both', async () => {
   await using fixture = await openFixture();
-  const [a, b, c, d] = (await bury(fixture, [
+  const [a, b, c, d] = (await failJobs(fixture, [
     { code: 'CONTENT_MISSING' },
     { code: 'CONTENT_MISSING', data: { tenant: 'globex' } },
     { code: 'TENANT_UNKNOWN' },
@@ -115,8 +115,8 @@ test('lists can be filtered by tenant, by code and by both', async () => {
 
 test('lists are newest first; since is inclusive, and before limits the end', async () => {
   await using fixture = await openFixture();
-  const [one, two, three] = await lay(fixture, [{ since: 1000 }, { since: 2000 }, { since: 3000 }]);
-  await chores(fixture).repairLetters(never);
+  const [one, two, three] = await putDeadLetters(fixture, [{ since: 1000 }, { since: 2000 }, { since: 3000 }]);
+  await queueTasks(fixture).repairLetters(never);
   for (const by of [{}, { tenant: 'acme' }, { code: 'CONTENT_MISSING' as const }]) {
     expect(await listed(fixture, { ...by, since: 2000 })).toEqual([three, two]);
     expect(await listed(fixture, { ...by, before: 2000 })).toEqual([one]);
@@ -128,11 +128,11 @@ test('lists are newest first; since is inclusive, and before limits the end', as
 test('pages neither skip nor repeat a dead letter, though hundreds failed in one millisecond and some leave in between', async () => {
   await using fixture = await openFixture();
   const tenants = ['acme', 'globex', 'initech'];
-  const ids = await lay(
+  const ids = await putDeadLetters(
     fixture,
     Array.from({ length: 450 }, (_, at) => ({ since: 1000 + Math.floor(at / 300), tenant: tenants[at % 3] ?? '' })),
   );
-  await chores(fixture).repairLetters(never);
+  await queueTasks(fixture).repairLetters(never);
   for (const filter of [{}, { code: 'CONTENT_MISSING' as const }]) {
     const pages = await pagesOf(fixture, filter, 40);
     expect(pages.map((page) => page.length)).toEqual([...Array.from({ length: 11 }, () => 40), 10]);
@@ -156,7 +156,7 @@ test('a worker killed between entry and move leaves no dead letter, and the next
   expect(await fixture.queue.letters.tally({ tenant: 'acme' })).toEqual(new Map());
   await fixture.worker(async () => ({ kind: 'done' }));
   await eventually(async () => (await fixture.queue.status(id)).state === 'done');
-  await chores(fixture).repairLetters(never);
+  await queueTasks(fixture).repairLetters(never);
   expect(await indexOf(fixture)).toEqual({});
 });
 
@@ -178,13 +178,13 @@ test('a recent entry without a dead letter stays: its job may be about to be mov
   const id = newJobId();
   await fixture.redis.zadd(fixture.keys.letters('acme', 'CONTENT_MISSING'), Date.now(), id);
   await fixture.redis.sadd(fixture.keys.letterLists, 'acme:CONTENT_MISSING');
-  await chores(fixture).repairLetters(never);
+  await queueTasks(fixture).repairLetters(never);
   expect(await indexOf(fixture)).toEqual({ 'acme:CONTENT_MISSING': [id] });
 });
 
 test('a job failed by another program is found by the sweep, with a code of sealdex', async () => {
   await using fixture = await openFixture();
-  const [own] = await bury(fixture, [{}]);
+  const [own] = await failJobs(fixture, [{}]);
   const id = await fixture.add({ tenant: 'globex' });
   const { host, port } = fixture.redis.options;
   const connection = { host, port, maxRetriesPerRequest: null };
@@ -196,12 +196,12 @@ test('a job failed by another program is found by the sweep, with a code of seal
     await plain.close();
   }
   const nameless = 'a job that names nobody';
-  await lay(fixture, [
+  await putDeadLetters(fixture, [
     { since: 1000, jobId: nameless, data: 'no JSON', reason: 'job stalled more than allowable limit' },
   ]);
   expect(await listed(fixture)).toContain(id);
   expect(await listed(fixture, { tenant: 'globex' })).toEqual([]);
-  await chores(fixture).repairLetters(never);
+  await queueTasks(fixture).repairLetters(never);
   expect(await indexOf(fixture)).toEqual({
     '?:STALLED_TOO_OFTEN': [nameless],
     'acme:CONTENT_MISSING': [own],
@@ -213,10 +213,10 @@ test('a job failed by another program is found by the sweep, with a code of seal
 
 test('a dead letter failed again with another code is listed once, and the sweep removes the old entry', async () => {
   await using fixture = await openFixture();
-  const [id = ''] = await lay(fixture, [{ since: Date.now() }]);
+  const [id = ''] = await putDeadLetters(fixture, [{ since: Date.now() }]);
   await fixture.redis.zadd(fixture.keys.letters('acme', 'KEY_DESTROYED'), 1000, id);
   await fixture.redis.sadd(fixture.keys.letterLists, 'acme:KEY_DESTROYED');
-  await chores(fixture).repairLetters(never);
+  await queueTasks(fixture).repairLetters(never);
   expect(await listed(fixture, { tenant: 'acme' })).toEqual([id]);
   expect(await indexOf(fixture)).toEqual({ 'acme:CONTENT_MISSING': [id] });
 });
@@ -225,20 +225,20 @@ test('an id in the failed set without its job is not a dead letter, and the swee
   await using fixture = await openFixture();
   await fixture.redis.zadd(fixture.bull.toKey('failed'), 1000, newJobId());
   expect(await listed(fixture)).toEqual([]);
-  await chores(fixture).repairLetters(never);
+  await queueTasks(fixture).repairLetters(never);
   expect(await fixture.bull.getFailedCount()).toBe(0);
 });
 
 test('the sweep stops between two pages when aborted', async () => {
   await using fixture = await openFixture();
-  await lay(fixture, [{ since: 1000 }]);
-  await expect(chores(fixture).repairLetters(AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
+  await putDeadLetters(fixture, [{ since: 1000 }]);
+  await expect(queueTasks(fixture).repairLetters(AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
   expect(await indexOf(fixture)).toEqual({});
 });
 
 test('the index holds tenant and code of a job, and nothing of its content', async () => {
   await using fixture = await openFixture();
   const data = { ...dataOf(), tenant: 'a tenant: words' };
-  await bury(fixture, [{ data }]);
+  await failJobs(fixture, [{ data }]);
   expect(Object.keys(await indexOf(fixture))).toEqual(['?:CONTENT_MISSING']);
 });

@@ -24,9 +24,9 @@ async function addJobs(tenant: string, count: number): Promise<string[]> {
 }
 
 async function priorityOf(tenant: string): Promise<number> {
-  const [stamp] = await fixture.queue.reserve([{ queue: 'index', tenant, bytes: 1 }]);
-  if (!stamp || stamp instanceof Error) throw stamp ?? new Error('there is no stamp');
-  return stamp.priority;
+  const [reservation] = await fixture.queue.reserve([{ queue: 'index', tenant, bytes: 1 }]);
+  if (!reservation || reservation instanceof Error) throw reservation ?? new Error('there is no stamp');
+  return reservation.priority;
 }
 
 /** The waiting jobs in BullMQ's order: id, priority by score, and priority in the entry. */
@@ -111,12 +111,12 @@ describe('fair queuing', () => {
 
 describe('a bulk request', () => {
   it('has consecutive revisions and rising priorities per tenant, from one script', async () => {
-    const stamps = await fixture.queue.reserve(
+    const reservations = await fixture.queue.reserve(
       Array.from({ length: 20 }, (_, n) => ({ queue: 'index', tenant: n % 2 === 0 ? 'even' : 'odd', bytes: 1 })),
     );
-    const good = stamps.map((stamp) => (stamp instanceof Error ? undefined : stamp));
-    expect(good.map((stamp) => stamp!.revision - good[0]!.revision)).toEqual(good.map((_, n) => n));
-    expect(good.map((stamp) => stamp?.priority)).toEqual(
+    const good = reservations.map((reservation) => (reservation instanceof Error ? undefined : reservation));
+    expect(good.map((reservation) => reservation!.revision - good[0]!.revision)).toEqual(good.map((_, n) => n));
+    expect(good.map((reservation) => reservation?.priority)).toEqual(
       good.map((_, n) => Math.floor(Math.floor(n / 2) / JOBS_PER_TURN) + 1),
     );
   });

@@ -103,9 +103,10 @@ export async function openFixture(settings: Settings = {}): Promise<Fixture> {
     async add(data) {
       const id = newJobId();
       const full = dataOf(data);
-      const [stamp] = await queue.reserve([{ queue: 'index', tenant: full.tenant, bytes: 2000 }]);
-      if (stamp === undefined || stamp instanceof Error) throw stamp ?? new Error('there is no stamp');
-      await queue.add(id, full, stamp.priority);
+      const [reservation] = await queue.reserve([{ queue: 'index', tenant: full.tenant, bytes: 2000 }]);
+      if (reservation === undefined || reservation instanceof Error)
+        throw reservation ?? new Error('there is no stamp');
+      await queue.add(id, full, reservation.priority);
       return id;
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),

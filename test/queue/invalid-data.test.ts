@@ -16,7 +16,7 @@ import {
   sweepOutliers,
 } from '../../src/queue/fair-share/reprioritize.ts';
 import { eventually } from '../support/eventually.ts';
-import { lay } from './dead-letter-fixture.ts';
+import { putDeadLetters } from './dead-letter-fixture.ts';
 import { dataOf, openFixture, type Fixture } from './fixture.ts';
 
 const GATE = 'acme:0123456789abcdef';
@@ -180,7 +180,7 @@ test('an invalid count of stalls is ignored', async () => {
 
 test('dead letters behind invalid entries are listed, replayed and discarded', async () => {
   const now = systemClock.now();
-  const [stringEntry = '', good = '', hashEntry = ''] = await lay(fixture, [
+  const [stringEntry = '', good = '', hashEntry = ''] = await putDeadLetters(fixture, [
     { since: now - 3 },
     { since: now - 2 },
     { since: now - 1 },
@@ -207,7 +207,7 @@ test('dead letters behind invalid entries are listed, replayed and discarded', a
 });
 
 test('a discard that fails half way in Redis leaves the dead letter', async () => {
-  const [id = ''] = await lay(fixture, [{ since: systemClock.now() - 1 }]);
+  const [id = ''] = await putDeadLetters(fixture, [{ since: systemClock.now() - 1 }]);
   const { redis, keys } = fixture;
   await redis.set(keys.letters('acme', 'CONTENT_MISSING'), 'garbage');
   const deps = { places: [{ redis, keys }], clock: systemClock, removeContent: async () => {} };

@@ -33,15 +33,15 @@ async function used(share: number): Promise<void> {
   await redis.config('SET', 'maxmemory', String(Math.round(bytes / share)));
 }
 
-const answer = (fullness: MemoryLimit): Promise<string> =>
-  fullness.refuse().then(
+const answer = (limit: MemoryLimit): Promise<string> =>
+  limit.refuse().then(
     () => 'room',
     (error: unknown) => (error instanceof SealdexError ? `${error.code} ${error.retryAfterMs}` : String(error)),
   );
 
 it('the limit rejects from three quarters of maxmemory on, and never without maxmemory', async () => {
-  const fullness = new MemoryLimit(redis, clock);
-  expect(await answer(fullness)).toBe('room');
+  const limit = new MemoryLimit(redis, clock);
+  expect(await answer(limit)).toBe('room');
   for (const [share, wanted] of [
     [0.6, 'room'],
     [0.85, 'QUEUE_FULL 30000'],
@@ -50,29 +50,29 @@ it('the limit rejects from three quarters of maxmemory on, and never without max
   ] as const) {
     await used(share);
     clock.advance(1000);
-    expect(await answer(fullness)).toBe(wanted);
+    expect(await answer(limit)).toBe(wanted);
   }
 });
 
 it('the limit reads Redis once a second, regardless of the number of requests', async () => {
-  const fullness = new MemoryLimit(redis, clock);
+  const limit = new MemoryLimit(redis, clock);
   await redis.config('RESETSTAT');
   const reads = async (): Promise<number> =>
     Number(/cmdstat_info:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1] ?? 0);
   const before = await reads();
-  await Promise.all(Array.from({ length: 100 }, () => answer(fullness)));
+  await Promise.all(Array.from({ length: 100 }, () => answer(limit)));
   clock.advance(999);
-  await answer(fullness);
+  await answer(limit);
   expect(await reads()).toBe(before + 2);
   clock.advance(1);
-  await answer(fullness);
+  await answer(limit);
   expect(await reads()).toBe(before + 4);
 });
 
 it('the limit throws REDIS_FAILED without a response from Redis, and reads again for the next request', async () => {
   const away = new Redis(server.url, { lazyConnect: true, enableOfflineQueue: false });
-  const fullness = new MemoryLimit(away, clock);
-  expect(await answer(fullness)).toBe('REDIS_FAILED undefined');
-  expect(await eventually(async () => (await answer(fullness)) === 'room')).toBe(true);
+  const limit = new MemoryLimit(away, clock);
+  expect(await answer(limit)).toBe('REDIS_FAILED undefined');
+  expect(await eventually(async () => (await answer(limit)) === 'room')).toBe(true);
   away.disconnect();
 });

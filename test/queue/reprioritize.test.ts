@@ -9,29 +9,29 @@ import { FakeClock } from '../support/clock.ts';
 import { dataOf, openFixture, type Fixture } from './fixture.ts';
 
 let fixture: Fixture;
-let upkeeps: FairShareLoop[];
+let loops: FairShareLoop[];
 const faults: unknown[] = [];
 
 beforeEach(async () => {
   fixture = await openFixture();
-  upkeeps = [];
+  loops = [];
   faults.length = 0;
 });
 afterEach(async () => {
-  for (const upkeep of upkeeps) await upkeep.stop();
+  for (const startLoop of loops) await startLoop.stop();
   await fixture[Symbol.asyncDispose]();
   if (faults.length > 0) throw faults[0];
 });
 
 /** Checks when the test triggers it. */
-async function upkeep(clock = new FakeClock(Date.now())): Promise<FairShareLoop> {
+async function startLoop(clock = new FakeClock(Date.now())): Promise<FairShareLoop> {
   const started = startFairShareLoop({
     redis: fixture.redis,
     keys: fixture.keys,
     clock,
     onFault: (error) => faults.push(error),
   });
-  upkeeps.push(started);
+  loops.push(started);
   await started.tick();
   return started;
 }
@@ -55,14 +55,14 @@ const priorityOf = async (id: string): Promise<number> =>
 test('a delayed job due soon gets a fresh priority, and one due later keeps its own', async () => {
   await timeIs(500);
   const [soon, over, late] = [await delayed(1500, 2), await delayed(1, 2), await delayed(600_000, 2)];
-  await upkeep();
+  await startLoop();
   expect([await priorityOf(soon), await priorityOf(over), await priorityOf(late)]).toEqual([500, 500, 2]);
 });
 
 test('a delayed job from before a restart of time gets a fresh priority, so that it does not wait forever', async () => {
   await timeIs(10);
   const id = await delayed(1000, 1_900_000);
-  await upkeep();
+  await startLoop();
   expect(await priorityOf(id)).toBe(10);
 });
 
@@ -71,7 +71,7 @@ test('another check costs a tenant nothing, and keeps a better priority of a job
   for (let n = 0; n < 10 * JOBS_PER_TURN; n++) await fixture.add({ tenant: 'acme' });
   const earned = await delayed(1000, 505);
   const old = await delayed(1000, 2);
-  const first = await upkeep();
+  const first = await startLoop();
   const [was, finish] = [await priorityOf(old), await fixture.redis.hget(fixture.keys.fairTenants, 'acme')];
   expect(was).toBe(510);
   await first.tick();
@@ -82,7 +82,7 @@ test('another check costs a tenant nothing, and keeps a better priority of a job
 test('1,200 jobs due together all get a fresh priority, and share the queue with others', async () => {
   await timeIs(500);
   const ids = await Promise.all(Array.from({ length: 1200 }, () => delayed(1000, 2)));
-  await upkeep();
+  await startLoop();
   const priorities = await Promise.all(ids.map(priorityOf));
   expect(Math.min(...priorities)).toBe(500);
   expect(Math.max(...priorities)).toBe(500 + Math.ceil(1200 / JOBS_PER_TURN) - 1);
@@ -91,7 +91,7 @@ test('1,200 jobs due together all get a fresh priority, and share the queue with
 test('a job not added by the producer gets its first priority when it returns, and is counted from then on', async () => {
   await timeIs(7);
   const [named, nameless] = [await delayed(1000, 0, { tenant: 'acme' }), await delayed(1000, 0, ['no tenant'])];
-  await upkeep();
+  await startLoop();
   expect([await priorityOf(named), await priorityOf(nameless)]).toEqual([7, 7]);
   expect(await fixture.redis.hgetall(fixture.keys.backlogJobs)).toEqual({ acme: '1', '-': '1' });
 });
@@ -105,7 +105,7 @@ test('replayed jobs get fresh priorities in the given order', async () => {
 
 test('one of several processes checks due jobs, and another takes over when it stops', async () => {
   await timeIs(500);
-  const [first, second] = [await upkeep(), await upkeep()];
+  const [first, second] = [await startLoop(), await startLoop()];
   const id = await delayed(1, 2);
   await second.tick();
   expect(await priorityOf(id)).toBe(2);
@@ -122,7 +122,7 @@ test('one of several processes checks due jobs, and another takes over when it s
 test('the check runs once a second, and leaves no timer when stopped', async () => {
   await timeIs(500);
   const clock = new FakeClock(Date.now());
-  const started = await upkeep(clock);
+  const started = await startLoop(clock);
   const id = await delayed(clock.now() + 2500 - Date.now(), 2);
   await started.tick();
   expect(await priorityOf(id)).toBe(2);
@@ -148,6 +148,6 @@ test('a worker runs the check until it stops, also for a job that returns after 
   expect(await fixture.redis.exists(lease)).toBe(0);
   await timeIs(500);
   expect(await priorityOf(id)).toBe(1);
-  await upkeep(new FakeClock(Date.now() + 60_000));
+  await startLoop(new FakeClock(Date.now() + 60_000));
   expect(await priorityOf(id)).toBe(500);
 });

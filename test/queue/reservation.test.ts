@@ -5,7 +5,12 @@ import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { readNote, writeStatusNote } from '../../src/queue/bull/status-notes.ts';
-import { confirm, mark as markOf, reserve as stampsOf, type Marker } from '../../src/queue/fair-share/reservation.ts';
+import {
+  confirm,
+  mark as markOf,
+  reserve as reservationsOf,
+  type Marker,
+} from '../../src/queue/fair-share/reservation.ts';
 import { queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { testServices, type TestServices } from '../support/services.ts';
@@ -32,10 +37,10 @@ afterAll(async () => {
 });
 
 /** The first of `count` revisions; the test fails unless all of them are consecutive. */
-async function stamp(from: Redis, names: QueueKeys, clock: Clock, count: number): Promise<number> {
+async function reserveFirst(from: Redis, names: QueueKeys, clock: Clock, count: number): Promise<number> {
   const requests = Array.from({ length: count }, () => SHARE);
-  const stamps = await stampsOf({ redis: from, keys: names, clock, limits: LIMITS }, requests);
-  const revisions = stamps.map((one) => ('revision' in one ? one.revision : Number.NaN));
+  const reservations = await reservationsOf({ redis: from, keys: names, clock, limits: LIMITS }, requests);
+  const revisions = reservations.map((one) => ('revision' in one ? one.revision : Number.NaN));
   const first = revisions[0] ?? Number.NaN;
   expect(revisions).toEqual(Array.from({ length: count }, (_, n) => first + n));
   return first;
@@ -69,7 +74,7 @@ const aheadOf = (ms: number): number => (Date.now() + ms) * 1000;
 
 describe('a revision', () => {
   it('is the Redis time in microseconds, with 16 digits', async () => {
-    const revision = await stamp(redis, keys, systemClock, 1);
+    const revision = await reserveFirst(redis, keys, systemClock, 1);
     expect(String(revision)).toMatch(/^\d{16}$/);
     expect(Number.isSafeInteger(revision)).toBe(true);
     expect(Math.abs(revision / 1000 - Date.now())).toBeLessThan(60_000);
@@ -79,7 +84,7 @@ describe('a revision', () => {
   it('keeps its last digit, in Redis and in the result', async () => {
     const ahead = aheadOf(30_000);
     await redis.set(keys.revision, ahead);
-    for (let n = 1; n <= 20; n++) expect(await stamp(redis, keys, systemClock, 1)).toBe(ahead + n);
+    for (let n = 1; n <= 20; n++) expect(await reserveFirst(redis, keys, systemClock, 1)).toBe(ahead + n);
     expect(await redis.get(keys.revision)).toBe(String(ahead + 20));
   });
 
@@ -90,7 +95,7 @@ describe('a revision', () => {
           const mine: { first: number; count: number }[] = [];
           for (let n = 0; n < 60; n++) {
             const count = 1 + ((n * 7 + index) % 16);
-            mine.push({ first: await stamp(producer, keys, systemClock, count), count });
+            mine.push({ first: await reserveFirst(producer, keys, systemClock, count), count });
           }
           const firsts = mine.map(({ first }) => first);
           expect(firsts).toEqual([...new Set(firsts)].sort((a, b) => a - b));
@@ -107,14 +112,17 @@ describe('a revision', () => {
     // As after a jump forward by 50 s and back.
     const ahead = aheadOf(50_000);
     await redis.set(keys.revision, ahead);
-    const [bulk, next] = [await stamp(redis, keys, systemClock, 100), await stamp(redis, keys, systemClock, 1)];
+    const [bulk, next] = [
+      await reserveFirst(redis, keys, systemClock, 100),
+      await reserveFirst(redis, keys, systemClock, 1),
+    ];
     expect([bulk, next]).toEqual([ahead + 1, ahead + 101]);
   });
 
   it('restarts from the clock when Redis has lost it', async () => {
-    const before = await stamp(redis, keys, systemClock, 1);
+    const before = await reserveFirst(redis, keys, systemClock, 1);
     await redis.del(keys.revision);
-    expect(await stamp(redis, keys, systemClock, 1)).toBeGreaterThan(before);
+    expect(await reserveFirst(redis, keys, systemClock, 1)).toBeGreaterThan(before);
   });
 });
 
@@ -125,21 +133,21 @@ describe('a clock difference', () => {
     'at the producer of %i ms is CLOCK_SKEW, and writes nothing',
     async (offMs) => {
       const id = newJobId();
-      expect(await codeOf(stamp(redis, keys, clockAt(offMs), 1))).toBe('CLOCK_SKEW');
+      expect(await codeOf(reserveFirst(redis, keys, clockAt(offMs), 1))).toBe('CLOCK_SKEW');
       expect(await codeOf(mark(redis, keys, clockAt(offMs), id, LIFE_MS))).toBe('CLOCK_SKEW');
       expect(await redis.exists(keys.revision, keys.marker(id))).toBe(0);
     },
   );
 
   it.each([-45_000, 45_000])('at the producer of %i ms is accepted', async (offMs) => {
-    expect(await codeOf(stamp(redis, keys, clockAt(offMs), 1))).toBe('ok');
+    expect(await codeOf(reserveFirst(redis, keys, clockAt(offMs), 1))).toBe('ok');
   });
 
   it('in Redis, into the past, is CLOCK_SKEW until the clocks have caught up, and changes nothing', async () => {
     const ahead = aheadOf(120_000);
     await redis.set(keys.revision, ahead);
     const id = newJobId();
-    expect(await codeOf(stamp(redis, keys, systemClock, 1))).toBe('CLOCK_SKEW');
+    expect(await codeOf(reserveFirst(redis, keys, systemClock, 1))).toBe('CLOCK_SKEW');
     expect(await codeOf(mark(redis, keys, systemClock, id, LIFE_MS))).toBe('CLOCK_SKEW');
     expect(await codeOf(mark(redis, keys, systemClock, id, LIFE_MS))).toBe('CLOCK_SKEW');
     expect(await lastRevision()).toBe(ahead);

@@ -11,7 +11,7 @@ import type { Reservation } from '../../src/queue/fair-share/reservation.ts';
 import { queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { chores, never } from './dead-letter-fixture.ts';
+import { queueTasks, never } from './dead-letter-fixture.ts';
 import { openFixture, type Fixture } from './fixture.ts';
 
 const GATE = 'acme:0123456789abcdef';
@@ -39,17 +39,17 @@ const share = (queue: ReservationRequest['queue'], tenant = 'acme'): Reservation
   bytes: 2000,
 });
 
-async function stamped(...requests: ReservationRequest[]): Promise<Reservation[]> {
-  const stamps = await fixture.queue.reserve(requests);
-  return stamps.map((stamp) => {
-    if (stamp instanceof Error) throw stamp;
-    return stamp;
+async function reserved(...requests: ReservationRequest[]): Promise<Reservation[]> {
+  const reservations = await fixture.queue.reserve(requests);
+  return reservations.map((reservation) => {
+    if (reservation instanceof Error) throw reservation;
+    return reservation;
   });
 }
 
 async function upload(tenant = 'acme'): Promise<string> {
   const id = newJobId();
-  const [stamp] = await stamped(share('upload', tenant));
+  const [reservation] = await reserved(share('upload', tenant));
   const content = { intake: '0123456789abcdef' };
   const revision = Date.now() * 1000;
   const data: UploadJobData = {
@@ -61,7 +61,7 @@ async function upload(tenant = 'acme'): Promise<string> {
     object: 'a'.repeat(64),
     content,
   };
-  await fixture.queue.add(id, data, stamp?.priority ?? 1);
+  await fixture.queue.add(id, data, reservation?.priority ?? 1);
   return id;
 }
 
@@ -94,12 +94,12 @@ async function ended(outcome: typeof PARK | typeof UNREADABLE): Promise<{ docume
 test('revisions and the backlog count all jobs; virtual time is separate for each queue', async () => {
   const many = Array.from({ length: 40 }, () => share('index'));
   for (const _ of many) await fixture.add();
-  const [before] = await stamped(share('index'));
+  const [before] = await reserved(share('index'));
   expect(before?.priority).toBeGreaterThan(5);
-  const [file, document, second] = await stamped(share('upload'), share('index'), share('upload'));
+  const [file, document, second] = await reserved(share('upload'), share('index'), share('upload'));
   expect([file?.priority, second?.priority]).toEqual([1, 1]);
   expect(document?.priority).toBeGreaterThanOrEqual(before?.priority ?? 0);
-  const revisions = [before, file, document, second].map((stamp) => stamp?.revision);
+  const revisions = [before, file, document, second].map((reservation) => reservation?.revision);
   expect(new Set(revisions).size).toBe(4);
   expect(Math.min(...revisions.map(Number))).toBe(before?.revision);
   expect(await fixture.redis.hget(keys.backlogJobs, 'acme')).toBe('44');
@@ -183,7 +183,7 @@ test('a page of dead letters continues at the end of the last one, regardless of
 test('the sweep adds missing uploads to the index of dead letters', async () => {
   const { file } = await ended(UNREADABLE);
   await fixture.redis.del(keys.letters('acme', 'FILE_UNREADABLE'), keys.letterLists);
-  await chores(fixture).repairLetters(never);
+  await queueTasks(fixture).repairLetters(never);
   expect(await fixture.redis.zrange(keys.letters('acme', 'FILE_UNREADABLE'), '0', '-1')).toEqual([file]);
 });
 
@@ -210,7 +210,7 @@ test('content named by an upload counts as named, and content of no job in any q
 });
 
 test('each queue has its own fair share process, which checks only its jobs', async () => {
-  const [now] = await stamped(share('upload'));
+  const [now] = await reserved(share('upload'));
   const file = await upload();
   await uploads.add('upload', {}, { jobId: 'ahead', priority: 500 });
   await fixture.redis.hset(keys.fairClock, { base: 0, now: 2000, high: 2000 });

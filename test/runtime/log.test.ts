@@ -43,19 +43,19 @@ describe('a repeated message', () => {
   it('is logged once per interval and key', () => {
     let now = 0;
     const logged: string[] = [];
-    const say = atMostEvery(() => now, 1000);
-    for (now = 0; now < 2500; now += 100) for (const key of ['a', 'b']) say(key, () => logged.push(`${key} ${now}`));
+    const log = atMostEvery(() => now, 1000);
+    for (now = 0; now < 2500; now += 100) for (const key of ['a', 'b']) log(key, () => logged.push(`${key} ${now}`));
     expect(logged).toEqual(['a 0', 'b 0', 'a 1000', 'b 1000', 'a 2000', 'b 2000']);
   });
 
   it('is remembered for a limited number of keys', () => {
     let logged = 0;
-    const say = atMostEvery(() => 0, 1000);
-    for (let n = 0; n < 1000; n++) say(`key ${n}`, () => (logged += 1));
-    say('key 0', () => (logged += 1));
+    const log = atMostEvery(() => 0, 1000);
+    for (let n = 0; n < 1000; n++) log(`key ${n}`, () => (logged += 1));
+    log('key 0', () => (logged += 1));
     expect(logged).toBe(1000);
-    say('one more', () => (logged += 1));
-    say('key 0', () => (logged += 1));
+    log('one more', () => (logged += 1));
+    log('key 0', () => (logged += 1));
     expect(logged).toBe(1002);
   });
 });

@@ -199,7 +199,7 @@ describe('a change', () => {
     expect(await costOf(() => one.tenants.get('away'))).toBe(1);
     await two.tenants.put('away', { plan: 'enterprise' });
     expect((await one.tenants.get('away')).plan).toBe('enterprise');
-    wire.mend();
+    wire.reconnect();
     await eventually(async () => (await costOf(() => one.tenants.get('away'))) === 0);
     await two.tenants.put('away', { plan: 'free' });
     await eventually(async () => (await one.tenants.get('away')).plan === 'free');

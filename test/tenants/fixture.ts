@@ -54,9 +54,9 @@ export async function instance(
 
 export interface Cord extends AsyncDisposable {
   readonly url: string;
-  /** Cuts every connection and rejects new ones, until `mend()`. */
+  /** Cuts every connection and rejects new ones, until `reconnect()`. */
   cut(): void;
-  mend(): void;
+  reconnect(): void;
 }
 
 /** A route to Redis that can be cut. */
@@ -86,7 +86,7 @@ export async function cord(redisUrl: string): Promise<Cord> {
   return {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
     cut,
-    mend: () => void (isCut = false),
+    reconnect: () => void (isCut = false),
     async [Symbol.asyncDispose]() {
       cut();
       await new Promise((resolve) => server.close(resolve));
