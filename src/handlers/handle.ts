@@ -58,7 +58,8 @@ export function createHandler(deps: HandlerDeps): (job: TakenJob, handBack: Abor
     } catch (error) {
       handBack.throwIfAborted();
       const fault = signal.aborted ? signal.reason : error;
-      const outcome = await outcomeOf(fault, { tenant, ageMs: clock.now() - job.queuedAt }, canary, handBack);
+      const context = { tenant, ageMs: clock.now() - job.queuedAt, parkedMaxMs: deps.config.parkedMaxMs };
+      const outcome = await outcomeOf(fault, context, canary, handBack);
       handBack.throwIfAborted();
       countOutcome(metrics, kind, outcome);
       // A deferral is never a failure.

@@ -8,9 +8,10 @@ import { isRefusal } from '../store/store.ts';
 /** Returns whether the bucket works: writes, reads and removes an object. */
 export type Canary = (signal: AbortSignal) => Promise<boolean>;
 
-/** A job from a newer producer is retried this long, until newer workers are deployed. */
-const NEWER_MS = 3_600_000;
-const NEWER_RETRY_MS = 30_000;
+/** Delay of a job from a newer producer: a tenth of its age within these bounds, until newer workers are deployed. */
+const NEWER_RETRY_MS = { min: 30_000, max: 600_000 };
+/** The clock of the program that added the job may be ahead. */
+const MAX_AHEAD_MS = 3_600_000;
 
 /** Random delay within these bounds, so that jobs that were deferred together do not come back together. */
 const DEFER_MS = { min: 1000, max: 5000 };
@@ -28,12 +29,21 @@ export interface JobContext {
   readonly tenant: string;
   /** Time since the job was queued, in milliseconds. */
   readonly ageMs: number;
+  /** Maximum age of a job that waits for newer workers, in milliseconds. */
+  readonly parkedMaxMs: number;
+}
+
+/** Waits as long as a parked job. With an invalid time, such as one far in the future, the retries would never end. */
+function waitForNewerWorkers({ ageMs, parkedMaxMs }: JobContext): Outcome {
+  if (!(ageMs >= -MAX_AHEAD_MS && ageMs <= parkedMaxMs)) return { kind: 'dead', code: 'JOB_NEWER' };
+  const afterMs = Math.min(Math.max(NEWER_RETRY_MS.min, Math.round(ageMs / 10)), NEWER_RETRY_MS.max);
+  return { kind: 'retry', code: 'JOB_NEWER', spendsAttempt: false, afterMs };
 }
 
 /** @throws the reason of `signal` if it is aborted during the canary */
 export async function outcomeOf(
   error: unknown,
-  { tenant, ageMs }: JobContext,
+  job: JobContext,
   canary: Canary,
   signal: AbortSignal,
 ): Promise<Outcome> {
@@ -45,11 +55,7 @@ export async function outcomeOf(
     // The job is retried, and its content counts as missing once its attempts are spent.
     return { kind: 'retry', code: reason === INTAKE_REFUSED ? 'CONTENT_MISSING' : code, spendsAttempt: true };
   }
-  if (code === 'JOB_NEWER')
-    // With an invalid timestamp, such as one far in the future, the retries would never end.
-    return Math.abs(ageMs) <= NEWER_MS
-      ? { kind: 'retry', code, spendsAttempt: false, afterMs: NEWER_RETRY_MS }
-      : { kind: 'dead', code };
+  if (code === 'JOB_NEWER') return waitForNewerWorkers(job);
   // KMS is eventually consistent: while a key is being revoked, a past period may be denied before the current one is.
   // The job is retried, and its period counts as denied once its attempts are spent.
   if (code === 'PERIOD_DENIED') return { kind: 'retry', code, spendsAttempt: true };
@@ -60,7 +66,7 @@ export async function outcomeOf(
     // Without a KMS key there is no gate that would release the job.
     return keyArn === undefined
       ? { kind: 'retry', code, spendsAttempt: false }
-      : { kind: 'park', code, gate: gateId(keyRef(tenant, keyArn)) };
+      : { kind: 'park', code, gate: gateId(keyRef(job.tenant, keyArn)) };
   }
   // No job should fail with a code of disposition `none`: a bug, kept as a dead letter after its attempts.
   if (disposition === 'none') return { kind: 'retry', code: 'INTERNAL', spendsAttempt: true };

@@ -10,6 +10,7 @@ import { parseRaw } from '../runtime/json.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import { unwrapFor, type Allowed } from '../keys/unwrap.ts';
 import { objectName } from '../runtime/names.ts';
+import { isNewerThan } from '../runtime/newer.ts';
 import { getIntake, putIntake, removeIntake, type IntakePlace } from '../store/intake.ts';
 import { isDenial, readAll, type Store } from '../store/store.ts';
 
@@ -244,7 +245,8 @@ export interface ExpectedContent {
 
 /**
  * Decrypts content and compares its header with its job.
- * @throws SealdexError `CONTENT_TAMPERED`, with the failed check as reason; those of KMS
+ * @throws SealdexError `CONTENT_TAMPERED`, with the failed check as reason; `JOB_NEWER` for a header of a newer version; those
+ * of KMS
  */
 export async function openContent(
   ring: KeyRing,
@@ -258,7 +260,10 @@ export async function openContent(
     throw error;
   });
   const end = plaintext.subarray(0, HEADER_BYTES_MAX).indexOf(0x0a);
-  const header = contentHeader.safeParse(end < 0 ? undefined : parseJson(plaintext.subarray(0, end)));
+  const line = end < 0 ? undefined : parseJson(plaintext.subarray(0, end));
+  // Only a holder of the data key can have written it, so it is not a forgery.
+  if (isNewerThan(1, line)) throw new SealdexError('JOB_NEWER');
+  const header = contentHeader.safeParse(line);
   if (!header.success) throw tampered('content-header');
   const { tenant, corpus, job: id, kind, revision, documentId } = header.data;
   const actual = [tenant, corpus, id, kind, revision, objectName(documentId)];

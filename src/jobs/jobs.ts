@@ -4,6 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { SealdexError } from '../runtime/errors.ts';
 import { INTAKE_ID, NAME } from '../runtime/names.ts';
+import { isNewerThan } from '../runtime/newer.ts';
 
 /** Kinds that this version runs. Another kind comes from a newer producer. */
 const KINDS = ['index', 'upload', 'delete', 'reencrypt'] as const;
@@ -75,10 +76,10 @@ export function parseJob(data: unknown): JobData {
 }
 
 function isNewer(data: unknown): boolean {
+  if (isNewerThan(1, data)) return true;
   if (typeof data !== 'object' || data === null) return false;
   const { v, kind } = data as { v?: unknown; kind?: unknown };
-  if (typeof v !== 'number' || !Number.isInteger(v) || v < 1 || typeof kind !== 'string') return false;
-  return v > 1 || !(KINDS as readonly string[]).includes(kind);
+  return v === 1 && typeof kind === 'string' && !(KINDS as readonly string[]).includes(kind);
 }
 
 /** `j` and 32 hex digits: random, or derived from the idempotency key. */

@@ -8,6 +8,7 @@ import { STORE_FAULTS } from '../support/memory-store.ts';
 import { openHandlerFixture, type HandlerFixture } from './fixture.ts';
 
 const tenant = 'acme';
+const DAY_MS = 86_400_000;
 let fixture: HandlerFixture;
 let keyArn: string;
 
@@ -134,13 +135,32 @@ test('an unexpected error spends an attempt, and its message is not stored or lo
 });
 
 test.for([
-  [-3_600_001, 'dead'],
-  [-3_500_000, 'retry'],
+  [-30 * DAY_MS - 1000, 'dead'],
+  [-30 * DAY_MS + 60_000, 'retry'],
+  [-3_600_001, 'retry'],
   [0, 'retry'],
+  [3_500_000, 'retry'],
   [3_700_000, 'dead'],
   [Number.NaN, 'dead'],
 ] as const)('a job of a newer producer queued %i ms from now is %s', async ([offset, kind]) => {
   const { id, data } = await fixture.forge({ tenant, keyArn });
   const newer = { id, data: { ...data, v: 2 as 1 } };
   expect(await fixture.handle(newer, { queuedAt: Date.now() + offset })).toMatchObject({ kind, code: 'JOB_NEWER' });
+});
+
+test.for([
+  [0, 30_000],
+  [600_000, 60_000],
+  [DAY_MS, 600_000],
+] as const)('a job of a newer producer queued %i ms ago comes back after %i ms', async ([age, afterMs]) => {
+  const { id, data } = await fixture.forge({ tenant, keyArn });
+  const queuedAt = Date.now() - age;
+  const outcome = await fixture.handle({ id, data: { ...data, v: 2 as 1 } }, { queuedAt });
+  expect(outcome).toMatchObject({ kind: 'retry', spendsAttempt: false });
+  expect((outcome as { afterMs: number }).afterMs / afterMs).toBeCloseTo(1, 1);
+});
+
+test('content with a header of a newer version waits, and is not tampered with', async () => {
+  const job = await fixture.forge({ tenant, keyArn, header: { v: 2 as 1, more: 1 } as object });
+  expect(await fixture.handle(job)).toMatchObject({ kind: 'retry', code: 'JOB_NEWER', spendsAttempt: false });
 });

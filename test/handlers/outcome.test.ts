@@ -5,8 +5,10 @@ import { unreadable, unsupported } from '../../src/extract/reasons.ts';
 import { outcomeOf } from '../../src/handlers/outcome.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 
+const DAY_MS = 86_400_000;
+
 const become = (error: unknown): Promise<Outcome> =>
-  outcomeOf(error, { tenant: 'acme', ageMs: 0 }, async () => true, new AbortController().signal);
+  outcomeOf(error, { tenant: 'acme', ageMs: 0, parkedMaxMs: DAY_MS }, async () => true, new AbortController().signal);
 
 test('an unreadable file is dead at once, and its outcome has the reason', async () => {
   expect(await become(unreadable('pdf-encrypted'))).toEqual({

@@ -270,7 +270,8 @@ describe('content is CONTENT_TAMPERED', () => {
     ['an unknown field', `${JSON.stringify({ ...headerOf(), more: 1 })}\n{}`],
     ['a missing field', `${JSON.stringify({ ...headerOf(), ifExists: undefined })}\n{}`],
     ['an unknown choice', `${JSON.stringify({ ...headerOf(), ifExists: 'merge' })}\n{}`],
-    ['another version', `${JSON.stringify({ ...headerOf(), v: 2 })}\n{}`],
+    ['another version', `${JSON.stringify({ ...headerOf(), v: 0 })}\n{}`],
+    ['a version given as text', `${JSON.stringify({ ...headerOf(), v: '2' })}\n{}`],
     ['a hostile key', `${JSON.stringify(headerOf()).replace('{', '{"__proto__":{"x":1},')}\n{}`],
   ])('when its header is %s', async (_, text) => {
     const header = headerOf();

@@ -50,6 +50,9 @@ describe('a job is JOB_NEWER', () => {
   it.each([
     ['of version 2', { ...good, v: 2 }],
     ['of version 2 with unknown fields', { v: 2, kind: 'index', shape: [] }],
+    ['of version 2 with one more field', { ...good, v: 2, priority: 'high' }],
+    ['of version 2 without a kind', { v: 2 }],
+    ['of version 2 of each other kind', { ...upload, v: 2, content: { part: 1 } }],
     ['of any other kind', { ...good, kind: 'compact' }],
     ['of a kind that every object has', { ...good, kind: '__proto__' }],
   ])('%s', (_, data) => {

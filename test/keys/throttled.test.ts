@@ -109,7 +109,8 @@ test('a job comes back without an attempt spent or parking if its call was throt
   expect([rateLimited.reason, throttled.reason]).toEqual(['RateLimited', 'ThrottlingException']);
   const canary = (): never => expect.unreachable('No canary is asked about KMS.');
   for (const fault of [rateLimited, throttled]) {
-    expect(await outcomeOf(fault, { tenant: 'acme', ageMs: 0 }, canary, new AbortController().signal)).toEqual({
+    const job = { tenant: 'acme', ageMs: 0, parkedMaxMs: 0 };
+    expect(await outcomeOf(fault, job, canary, new AbortController().signal)).toEqual({
       kind: 'retry',
       code: 'KMS_THROTTLED',
       spendsAttempt: false,

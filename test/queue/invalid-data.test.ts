@@ -215,6 +215,12 @@ test('a discard that fails half way in Redis leaves the dead letter', async () =
   expect(await fixture.queue.letters.letter(id)).toMatchObject({ jobId: id });
 });
 
+test('an entry of a newer version is reported as unreadable, since it may name content in another way', async () => {
+  const id = newJobId();
+  await fixture.redis.hset(entryOf(id), 'data', JSON.stringify({ v: 2, content: { parts: ['0123456789abcdef'] } }));
+  expect(await namedIntake(fixture.redis, fixture.keys, [id])).toEqual([{ kind: 'unreadable' }]);
+});
+
 test('a malformed entry is reported as unreadable, and the next one is still reported', async () => {
   const { stringEntry } = await invalidEntries();
   expect(await namedIntake(fixture.redis, fixture.keys, [stringEntry, newJobId()])).toEqual([

@@ -126,13 +126,15 @@ test.each(NO_CREDENTIALS)('%s is a platform error, and not an S3 denial', async 
   expect(isRefusal(fault)).toBe(false);
 });
 
+const JOB = { tenant: 'acme', ageMs: 0, parkedMaxMs: 0 };
+
 test('an S3 denial gets the code of the table: with a failed canary, with a passed one, and for content in intake', async () => {
   const set = services.s3.faults.set({ match: { prefix: 'refused/' }, fault: S3_ERRORS.accessDenied });
   const refused = await faultOf(store.get('refused/x'));
   set.clear();
   const inIntake = new SealdexError('STORE_FAILED', undefined, { reason: INTAKE_REFUSED, cause: refused });
   const become = (fault: SealdexError, isGood: boolean): Promise<Outcome> =>
-    outcomeOf(fault, { tenant: 'acme', ageMs: 0 }, () => Promise.resolve(isGood), new AbortController().signal);
+    outcomeOf(fault, JOB, () => Promise.resolve(isGood), new AbortController().signal);
   const outcomes = [await become(refused, false), await become(refused, true), await become(inIntake, true)];
   expect(outcomes).toEqual([
     { kind: 'pause', code: 'PLATFORM_STORE' },

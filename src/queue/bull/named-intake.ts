@@ -1,6 +1,7 @@
 // Intake references of jobs: which content in S3 the jobs in the queues name, dead letters included. Used by the intake sweep.
 import { z } from 'zod';
 import { INTAKE_ID, QUEUE_NAMES } from '../../runtime/names.ts';
+import { isNewerThan } from '../../runtime/newer.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import { queueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 import { queueKey } from './queue-keys.ts';
@@ -47,7 +48,10 @@ function namedBy(data: unknown): NamedIntake {
   if (data === null) return { kind: 'gone' };
   if (typeof data !== 'string') return { kind: 'unreadable' };
   try {
-    const parsed = entry.safeParse(JSON.parse(data));
+    const value: unknown = JSON.parse(data);
+    // A newer release may name content in another way.
+    if (isNewerThan(1, value)) return { kind: 'unreadable' };
+    const parsed = entry.safeParse(value);
     return parsed.success ? { kind: 'names', intake: parsed.data.content?.intake } : { kind: 'unreadable' };
   } catch {
     return { kind: 'unreadable' };
