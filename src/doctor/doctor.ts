@@ -3,6 +3,8 @@ import { checkAuditLog } from '../runtime/audit-log.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import { isReplyError } from '../runtime/redis-errors.ts';
+import { withMark } from '../runtime/sentences.ts';
 import type { Role } from '../maintenance/heartbeat.ts';
 import type { KeyCalls } from '../keys/kms.ts';
 import type { Redis } from '../runtime/redis.ts';
@@ -19,6 +21,7 @@ import {
   passed,
   warning,
   type Check,
+  type CheckResult,
   type NamedCheckResult,
 } from './finding.ts';
 import { platformKeyChecks } from './platform-key.ts';
@@ -93,16 +96,23 @@ async function redisPart(deps: DoctorDeps): Promise<NamedCheckResult[]> {
           return passed('Redis responds.');
         } catch (error) {
           if (!(error instanceof SealdexError)) throw error;
-          return failed(
-            `Redis does not respond (${markOf(error)}).`,
-            'Check that Redis is running and that REDIS_URL is correct.',
-          );
+          return redisFailure(error);
         }
       },
     },
   ]);
   if (!redis || reached === undefined) return reached === undefined ? [] : [reached];
   return [reached, ...(await all(deps, redisChecks(redis, values.queue ?? 'main', clock)))];
+}
+
+/** With the sentence of a reply; without one, Redis did not respond. */
+function redisFailure(error: SealdexError): CheckResult {
+  const [description = '', ...remedy] = withMark(error.message, markOf(error)).split(/(?<=\.) (?=[A-Z])/);
+  if (error.code === 'CONFIG_INVALID' || isReplyError(error)) return failed(description, remedy.join(' '));
+  return failed(
+    `Redis does not respond (${markOf(error)}).`,
+    'Check that Redis is running and that REDIS_URL is correct.',
+  );
 }
 
 async function bucketPart(deps: DoctorDeps): Promise<NamedCheckResult[]> {

@@ -162,7 +162,7 @@ export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse)
 function databaseRejected({ options }: Redis, cause: Error): SealdexError {
   const rule = 'Use a database that the server has; a Redis Cluster has only 0';
   const message = `REDIS_URL: Redis rejected database ${options.db}: ${cause.message}. ${rule}.`;
-  return new SealdexError('CONFIG_INVALID', message, { field: 'REDIS_URL', cause });
+  return new SealdexError('CONFIG_INVALID', message, { field: 'REDIS_URL', cause, reason: 'ERR' });
 }
 
 /**

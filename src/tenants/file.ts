@@ -28,7 +28,10 @@ export async function loadTenantFile(store: Store, tenant: string): Promise<Load
     return { file: file.data, ...found };
   } catch (error) {
     if (isRefusal(error))
-      throw new SealdexError('PLATFORM_TENANTS', undefined, { reason: error.reason ?? 'Refused', cause: error });
+      throw new SealdexError('PLATFORM_TENANTS', `tenants/${tenant}.json cannot be read. ${error.message}`, {
+        reason: error.reason ?? 'Refused',
+        cause: error,
+      });
     throw error;
   }
 }

@@ -145,6 +145,27 @@ describe('Redis', () => {
     expect(of(found, 'bucket documents/')?.status).toBe('ok');
   });
 
+  test.each([
+    [
+      'a rejected password',
+      (url: URL) => ([url.username, url.password] = ['unknown', 'wrong']),
+      'Redis rejected the user name or the password (REDIS_FAILED WRONGPASS).',
+      'Correct them in REDIS_URL.',
+    ],
+    [
+      'a rejected database',
+      (url: URL) => (url.pathname = '/99'),
+      'REDIS_URL: Redis rejected database 99: ERR DB index is out of range (CONFIG_INVALID ERR).',
+      'Use a database that the server has; a Redis Cluster has only 0.',
+    ],
+  ])('with %s fails with the reply of Redis and its remedy', async (_, change, observed, remedy) => {
+    const url = new URL(services.redisUrl);
+    change(url);
+    const found = await findings({ REDIS_URL: url.href });
+    expect(badOf(found)).toEqual(['fail redis']);
+    expect(of(found, 'redis')).toMatchObject({ observed, remedy });
+  });
+
   test('without a response fails in time', async () => {
     using _real = realDeadlines();
     const server = createServer((socket) => socket.on('error', () => {}).resume());

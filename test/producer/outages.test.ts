@@ -130,6 +130,16 @@ it('KMS that throttles or fails occasionally causes a typed error, and the next 
   expect(await producer.enqueueIndex(request('flapping'))).toMatchObject({ status: 'queued' });
 });
 
+it('a bucket that does not exist is named as the reason', async () => {
+  const producer = await scene.producer({ SEALDEX_BUCKET: 'no-such-bucket' });
+  expect(await refusalOf(() => producer.enqueueIndex(request()))).toMatchObject({
+    code: 'PLATFORM_TENANTS',
+    reason: 'NoSuchBucket',
+    message:
+      'tenants/acme.json cannot be read. The bucket does not exist. Check SEALDEX_BUCKET and AWS_REGION, or create the bucket.',
+  });
+});
+
 describe('an open producer', () => {
   it('fails within its deadline while Redis is away, and works again afterwards', async () => {
     using _real = realDeadlines({ promptMs: 5000 });
