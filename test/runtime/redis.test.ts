@@ -196,6 +196,7 @@ describe('a mapped error', () => {
   it.each([
     'Connection is closed.',
     "Stream isn't writeable and enableOfflineQueue options is false",
+    'Too many Cluster redirections. Last error: ReplyError: MOVED 1 127.0.0.1:1',
     'Reached the max retries per request limit (which is 1). Refer to "maxRetriesPerRequest" option for details.',
   ])('from the client (%s) has the reason Disconnected', (message) => {
     expect(redisFault(new Error(message)).reason).toBe('Disconnected');
