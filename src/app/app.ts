@@ -49,6 +49,7 @@ export function createProducer(settings?: Settings, options: OpenOptions = {}): 
       const { inlineBytes, platformKeyArn } = config;
       const intake = {
         store,
+        queue: config.queue,
         ring,
         inlineBytes,
         platformKeyArn,

@@ -1,5 +1,4 @@
 // Fleet tasks: the maintenance tasks of workers, and the Redis identity that sweeps check.
-import { removeContent } from '../intake/intake.ts';
 import { repairBacklog } from '../queue/backlog/recount.ts';
 import { createLetterTasks } from '../queue/dead-letters/maintenance.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
@@ -8,12 +7,14 @@ import { gateId } from '../runtime/key-ref.ts';
 import { redisKeys } from '../runtime/redis.ts';
 import { ensureRedisIdentity } from '../maintenance/redis-identity.ts';
 import { queueDepthsTask, type GateOfDepth } from '../maintenance/queue-depths.ts';
+import { intakeRemovals } from '../maintenance/intake-removals.ts';
 import { intakeSweep } from '../maintenance/intake-sweep.ts';
 import { reencryptionResumeTask, type ResumeDeps } from '../maintenance/reencryption-resume.ts';
 import type { SweepDeps } from '../maintenance/sweep.ts';
 import { tombstoneSweep } from '../maintenance/tombstones.ts';
 import { whenClockIsRight } from '../maintenance/clock-check.ts';
 import { startMaintenance, type MaintenanceTask, type MaintenanceLoop } from '../maintenance/scheduler.ts';
+import { removeIntakeOfAnyForm } from '../store/intake.ts';
 import type { Resources } from './resources.ts';
 
 const REPAIR_EVERY_MS = 600_000;
@@ -30,7 +31,7 @@ export async function startFleetTasks(
   if (!(await ensureRedisIdentity({ redis, keys, store, queue: config.queue, clock })))
     log.error(
       { object: `system/${config.queue}/birth` },
-      'Redis does not match the bucket: this Redis is new or was replaced, and jobs of the previous one are missing. Sweeps are disabled. After recovery, delete the object from the bucket and restart a worker.',
+      'Redis does not match the bucket: this Redis is new or was replaced, and jobs of the previous one are missing. Sweeps are disabled. To add the jobs again and enable sweeps: sealdex recover',
     );
   const gates = (): GateOfDepth[] =>
     keyAccess.gates.all().flatMap(({ record }) => {
@@ -48,9 +49,10 @@ export function fleetTasks(
   gates: () => GateOfDepth[],
 ): MaintenanceTask[] {
   const { redis, keys, clock, store } = deps;
-  const letters = createLetterTasks({ ...deps, removeContent: (content) => removeContent(store, content) });
+  const letters = createLetterTasks({ ...deps, removeContent: (place) => removeIntakeOfAnyForm(store, place) });
   return [
     whenClockIsRight(deps, intakeSweep(deps)),
+    intakeRemovals(deps),
     whenClockIsRight(deps, tombstoneSweep(deps)),
     whenClockIsRight(deps, { name: 'old-letters', everyMs: REPAIR_EVERY_MS, run: letters.discardOld }),
     { name: 'letters', everyMs: REPAIR_EVERY_MS, run: letters.repairLetters },

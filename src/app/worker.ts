@@ -1,6 +1,5 @@
 // Worker: takes jobs from the queue as long as the platform works, and probes gates and runs fleet tasks beside them.
 import { createCanary } from '../handlers/canary.ts';
-import { removeContent } from '../intake/intake.ts';
 import { readHeartbeats } from '../maintenance/heartbeat.ts';
 import { queueDepthsReader } from '../maintenance/queue-depths.ts';
 import { isClosed } from '../parking/gate.ts';
@@ -9,7 +8,10 @@ import { startProbe, type Probe } from '../parking/probe.ts';
 import { openQueue, type JobQueue } from '../queue/bull/queues.ts';
 import type { QueueWorker } from '../queue/bull/worker.ts';
 import { startWorkers } from '../queue/bull/workers.ts';
+import { deleteRemovals } from '../queue/bull/intake-removals.ts';
 import { createReencryption } from '../reencryption/reencryption.ts';
+import { intakeOf } from '../jobs/jobs.ts';
+import { intakeName } from '../runtime/intake-key.ts';
 import { gateId } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { AuditSink } from '../runtime/audit-log.ts';
@@ -17,6 +19,7 @@ import type { Environment, Settings } from '../runtime/config.ts';
 import type { Log } from '../runtime/log.ts';
 import type { MetricsRegistry } from '../runtime/metrics.ts';
 import { checkRedis, redisKeys } from '../runtime/redis.ts';
+import { removeIntake } from '../store/intake.ts';
 import { proveConditionalWrites } from '../store/system.ts';
 import { startFleetTasks } from './fleet-tasks.ts';
 import { depthGauges, eventLoopGauges, gauges } from './gauges.ts';
@@ -165,7 +168,10 @@ async function startQueueWorkers(
     onOutcome: (outcome) => platform.onOutcome(outcome),
     parking: { isOpen: (text) => !isClosed(parseGate(text)), refresh: () => keyAccess.gates.reload() },
     async onCompleted(id, data) {
-      if ('content' in data) await removeContent(store, { id, ...data });
+      const place = intakeOf(config.queue, id, data);
+      if (!place) return;
+      await removeIntake(store, place);
+      await deleteRemovals(redis, redisKeys(config.queue), [intakeName(place)]);
     },
   });
 }

@@ -80,7 +80,7 @@ function summarize(discarded: Discarded, { json: asJson }: Options): void {
   const { alreadyTaken, contentLeft } = discarded;
   const more = parts(
     [alreadyTaken, `${alreadyTaken} already handled by another process`],
-    [contentLeft, `content of ${contentLeft} not deleted yet; the intake sweep will delete it`],
+    [contentLeft, `content of ${contentLeft} not deleted yet; it is deleted within minutes`],
   );
   printLine([`discarded ${discarded.discarded}`, ...more].join(', '));
 }

@@ -1,8 +1,9 @@
 // Content of a job in memory: located, counted against the byte budget, read, and given back.
 // A record that outgrows the bytes taken waits again, for its real size.
 import { SealdexError } from '../runtime/errors.ts';
-import { locateContent, type LocatedContent } from '../intake/intake.ts';
-import type { ContentJob } from '../jobs/jobs.ts';
+import { locateContent, type JobContent, type LocatedContent } from '../intake/intake.ts';
+import { intakePlace, type ContentJob } from '../jobs/jobs.ts';
+import type { Config } from '../runtime/config.ts';
 import { headDocument } from '../store/documents.ts';
 import { stateOf } from '../store/revisions.ts';
 import type { Store } from '../store/store.ts';
@@ -11,6 +12,7 @@ import type { Outcome } from '../jobs/outcome.ts';
 import type { Phase } from './phases.ts';
 
 export interface ContentDeps {
+  readonly config: Pick<Config, 'queue'>;
   readonly store: Store;
   readonly budget: ByteBudget;
 }
@@ -67,13 +69,14 @@ const RECORD_COPIES = 2;
 
 /** Locates the content and takes at least `atLeast` bytes of the budget. Returns undefined if the content is gone. */
 async function takeContent(
-  { store, budget }: ContentDeps,
+  { config, store, budget }: ContentDeps,
   job: ContentJob,
   copies: number,
   atLeast: number,
   signal: AbortSignal,
 ): Promise<TakenContent | undefined> {
-  const first = await locateContent(store, job, signal);
+  const content = contentOf(config.queue, job);
+  const first = await locateContent(store, content, signal);
   if (!first) return undefined;
   const bytes = Math.max(first.bytes * copies, atLeast);
   const hold = ({ read }: LocatedContent, giveBack: () => void): TakenContent =>
@@ -82,13 +85,17 @@ async function takeContent(
   // An open response must not wait for the budget: S3 would cut it off.
   first.discard();
   const giveBack = await budget.take(bytes, signal);
-  const again = await locateContent(store, job, signal).catch((error: unknown) => {
+  const again = await locateContent(store, content, signal).catch((error: unknown) => {
     giveBack();
     throw error;
   });
   if (again) return hold(again, giveBack);
   giveBack();
   return undefined;
+}
+
+function contentOf(queue: string, job: ContentJob): JobContent {
+  return 'inline' in job.content ? job.content : { place: intakePlace(queue, job.id, job, job.content) };
 }
 
 function takenContent(

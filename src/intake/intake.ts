@@ -9,9 +9,10 @@ import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { parseRaw } from '../runtime/json.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import { unwrapFor, type Allowed } from '../keys/unwrap.ts';
+import type { IntakePlace } from '../runtime/intake-key.ts';
 import { objectName } from '../runtime/names.ts';
 import { isNewerThan } from '../runtime/newer.ts';
-import { getIntake, putIntake, removeIntake, type IntakePlace } from '../store/intake.ts';
+import { getIntake, putIntake, removeIntake } from '../store/intake.ts';
 import { isDenial, readAll, type Store } from '../store/store.ts';
 
 /** Line 1 of decrypted content (contract). Fields that the job has too must match. */
@@ -50,6 +51,8 @@ export type ContentPlace = { readonly inline: string } | { readonly intake: stri
 
 export interface IntakeDeps {
   readonly store: Store;
+  /** SEALDEX_QUEUE. */
+  readonly queue: string;
   readonly ring: KeyRing;
   readonly inlineBytes: number;
   readonly platformKeyArn: string;
@@ -70,6 +73,8 @@ export interface PutContent<Place extends ContentPlace = ContentPlace> {
   readonly object: string;
   /** Bytes of the message; only if it is under the platform key instead of the tenant's own. */
   readonly platformKeyBytes?: number;
+  /** Place of the content in S3, if it is there. */
+  readonly place?: IntakePlace;
   /** Removes the content from S3. Only if the job was definitely rejected or is another request's. */
   remove(): Promise<void>;
 }
@@ -94,7 +99,7 @@ export async function putContent(
   const about = { object: objectName(header.documentId), ...(isFallback && { platformKeyBytes: message.length }) };
   if (message.length <= deps.inlineBytes)
     return { ...about, content: { inline: message.toString('base64') }, remove: async () => {} };
-  return { ...about, ...(await putInS3(deps.store, header, message, signal)) };
+  return { ...about, ...(await putInS3(deps, header, message, signal)) };
 }
 
 /** A file to store. */
@@ -131,7 +136,7 @@ export async function putFile(
   return {
     object: objectName(header.documentId),
     ...(isFallback && { platformKeyBytes: bytes }),
-    ...(await putInS3(deps.store, header, message)),
+    ...(await putInS3(deps, header, message)),
   };
 }
 
@@ -141,15 +146,28 @@ async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
   return Buffer.concat(frames);
 }
 
+/** A deletion, as its job and its place in S3 name it. */
+type Deletion = Pick<ContentHeader, 'tenant' | 'job' | 'corpus' | 'revision' | 'documentId'>;
+
+/** Puts an empty object for a deletion, from which a lost job can be recovered. */
+export async function putDeletion(deps: IntakeDeps, deletion: Deletion): Promise<StoredContent> {
+  return putInS3(deps, { ...deletion, kind: 'delete' }, Buffer.alloc(0));
+}
+
+type StoredContent = Pick<PutContent<{ readonly intake: string }>, 'content' | 'remove'> & {
+  readonly place: IntakePlace;
+};
+
 async function putInS3(
-  store: Store,
-  { tenant, job, corpus, kind, revision }: ContentHeader,
-  message: Parameters<typeof putIntake>[3],
+  { store, queue }: IntakeDeps,
+  { tenant, job, corpus, kind, revision, documentId }: Deletion & Pick<ContentHeader, 'kind'>,
+  message: Parameters<typeof putIntake>[2],
   signal?: AbortSignal,
-): Promise<{ content: { readonly intake: string }; remove(): Promise<void> }> {
-  const place: IntakePlace = { tenant, jobId: job, intake: randomBytes(8).toString('hex') };
-  await putIntake(store, place, { corpus, kind, revision }, message, signal);
-  return { content: { intake: place.intake }, remove: () => removeIntake(store, place) };
+): Promise<StoredContent> {
+  const intake = randomBytes(8).toString('hex');
+  const place = { tenant, jobId: job, queue, kind, revision, object: objectName(documentId), corpus, intake };
+  await putIntake(store, place, message, signal);
+  return { content: { intake }, place, remove: () => removeIntake(store, place) };
 }
 
 /** The tenant's KMS key is unusable, temporarily or permanently. */
@@ -179,12 +197,8 @@ async function underContentKey<T>(
   }
 }
 
-/** The job of the content. */
-export interface ContentOwner {
-  readonly tenant: string;
-  readonly id: string;
-  readonly content: ContentPlace;
-}
+/** The content of a job: in the job itself, or its place in S3. */
+export type JobContent = { readonly inline: string } | { readonly place: IntakePlace };
 
 /** Content that was found but not read yet: its size is needed first, for the memory budget. */
 export interface LocatedContent {
@@ -208,15 +222,15 @@ const tampered = (reason: string, cause?: unknown): SealdexError =>
  */
 export async function locateContent(
   store: Store,
-  job: ContentOwner,
+  content: JobContent,
   signal: AbortSignal,
 ): Promise<LocatedContent | undefined> {
-  if ('inline' in job.content) {
-    const message = Buffer.from(job.content.inline, 'base64');
+  if ('inline' in content) {
+    const message = Buffer.from(content.inline, 'base64');
     return { bytes: message.length, read: async () => message, discard: () => {} };
   }
   try {
-    const stored = await getIntake(store, { tenant: job.tenant, jobId: job.id, intake: job.content.intake }, signal);
+    const stored = await getIntake(store, content.place, signal);
     if (stored && stored.bytes > MAX_MESSAGE_BYTES) {
       stored.discard();
       throw tampered('length');
@@ -226,11 +240,6 @@ export async function locateContent(
     if (isDenial(error)) throw new SealdexError('STORE_FAILED', undefined, { reason: INTAKE_REFUSED, cause: error });
     throw error;
   }
-}
-
-/** Removes the content of a finished job from S3. Inline content is removed with the job. */
-export async function removeContent(store: Store, { tenant, id, content }: ContentOwner): Promise<void> {
-  if ('intake' in content) await removeIntake(store, { tenant, jobId: id, intake: content.intake });
 }
 
 export interface ExpectedContent {

@@ -3,7 +3,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { SealdexError } from '../runtime/errors.ts';
-import { INTAKE_ID, NAME } from '../runtime/names.ts';
+import type { IntakePlace } from '../runtime/intake-key.ts';
+import { INTAKE_ID, NAME, OBJECT_NAME } from '../runtime/names.ts';
 import { isNewerThan } from '../runtime/newer.ts';
 
 /** Kinds that this version runs. Another kind comes from a newer producer. */
@@ -19,7 +20,7 @@ const about = {
   tenant: z.string().regex(NAME),
   corpus: z.string().regex(NAME),
   revision: z.int().positive(),
-  object: z.string().regex(/^[0-9a-f]{64}$/),
+  object: z.string().regex(OBJECT_NAME),
 };
 
 const inIntake = z.strictObject({ intake: z.string().regex(INTAKE_ID) });
@@ -31,7 +32,8 @@ const jobData = z.discriminatedUnion('kind', [
     content: z.union([z.strictObject({ inline: z.base64().max(MAX_INLINE) }), inIntake]),
   }),
   z.strictObject({ ...about, kind: z.literal('upload'), content: inIntake }),
-  z.strictObject({ ...about, kind: z.literal('delete') }),
+  // Present only if SEALDEX_INLINE_BYTES is 0: an empty object, so that a lost deletion can be recovered.
+  z.strictObject({ ...about, kind: z.literal('delete'), content: inIntake.optional() }),
   z.strictObject({
     v: z.literal(1),
     tenant: z.string().regex(NAME),
@@ -54,6 +56,19 @@ export const isOfDocument = (data: JobData | undefined): data is DocumentJobData
   data !== undefined && data.kind !== 'reencrypt';
 /** A job with content, and its id. */
 export type ContentJob = Extract<JobData, { content: object }> & { readonly id: string };
+
+/** The place of the job's content in S3; undefined if it has none there. `queue` is SEALDEX_QUEUE. */
+export function intakeOf(queue: string, jobId: string, data: JobData): IntakePlace | undefined {
+  if (data.kind === 'reencrypt' || !data.content || 'inline' in data.content) return undefined;
+  return intakePlace(queue, jobId, data, data.content);
+}
+
+export const intakePlace = (
+  queue: string,
+  jobId: string,
+  { tenant, kind, revision, object, corpus }: DocumentJobData,
+  { intake }: { readonly intake: string },
+): IntakePlace => ({ tenant, jobId, queue, kind, revision, object, corpus, intake });
 
 /** A job as a handler receives it. `data` is unchecked. */
 export interface TakenJob {

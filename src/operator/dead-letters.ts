@@ -1,12 +1,12 @@
 // Dead-letter operations of the operator. Removes the content in S3 of discarded dead letters, since the queue must not import S3.
 import { SealdexError } from '../runtime/errors.ts';
-import { removeContent } from '../intake/intake.ts';
 import type { DeadLetters } from '../queue/dead-letters/dead-letters.ts';
 import type { Discarded, DiscardOptions } from '../queue/dead-letters/discard.ts';
 import type { LetterFilter } from '../queue/dead-letters/find.ts';
 import type { DeadLetter } from '../queue/dead-letters/letter.ts';
 import type { ListPosition } from '../queue/dead-letters/pages.ts';
 import type { Replayed, ReplayOptions } from '../queue/dead-letters/replay.ts';
+import { removeIntakeOfAnyForm } from '../store/intake.ts';
 import type { Store } from '../store/store.ts';
 
 export type { Discarded, DiscardOptions, DeadLetter, LetterFilter, Replayed, ReplayOptions };
@@ -45,7 +45,7 @@ export function createLetterOperator(letters: DeadLetters, store: Store): Letter
     deadShow: (jobId) => letters.letter(jobId),
     deadTally: (filter, signal) => letters.tally(filter, signal),
     replay: (filter, options) => letters.replay(filter, options),
-    discard: (filter, options) => letters.discard(filter, (content) => removeContent(store, content), options),
+    discard: (filter, options) => letters.discard(filter, (place) => removeIntakeOfAnyForm(store, place), options),
   };
 }
 

@@ -64,18 +64,18 @@ export async function enqueueOnce(
   const now = isUnconfirmed ? await queue.mark(id, prepared.share) : marker;
   if (isKnown(now)) {
     // The other job was added and finished during the encryption: a second one would repeat its work.
-    await removeContent(made);
+    await removeContent(queue, made);
     return duplicateIfSame(queue, id, now, fingerprint);
   }
   await claim(queue, id, prepared.share, fingerprint, made);
   await add(deps, prepared, { ...job, priority: now.priority }, made);
   const existing = await queue.data(id);
   if (isOfDocument(existing) && !isSame(existing, made.data)) {
-    await removeContent(made);
+    await removeContent(queue, made);
     return duplicate(queue, id, { ...marker, revision: existing.revision });
   }
   const isFirst = await queue.confirm(id);
-  if (!existing && (await isUnneeded(queue, id, made))) await removeContent(made);
+  if (!existing && (await isUnneeded(queue, id, made))) await removeContent(queue, made);
   return isFirst
     ? { status: 'queued', jobId: id, revision: marker.revision }
     : duplicateOfAdded(queue, id, marker, prepared.share);
@@ -107,7 +107,7 @@ async function claim(
   } catch (error) {
     const isConflict = error instanceof SealdexError && error.code === 'IDEMPOTENCY_CONFLICT';
     // In a conflict, the record belongs to the other request.
-    await Promise.all([removeContent(made), isConflict ? undefined : leaveBacklog(queue, id, share, true)]);
+    await Promise.all([removeContent(queue, made), isConflict ? undefined : leaveBacklog(queue, id, share, true)]);
     throw error;
   }
 }

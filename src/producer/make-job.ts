@@ -2,8 +2,9 @@
 // needed. Must not import documents code.
 import { withAuditContext } from '../runtime/audit-log.ts';
 import type { FingerprintKey } from '../intake/fingerprint-key.ts';
-import { putContent, putFile, type ContentHeader, type IntakeDeps } from '../intake/intake.ts';
+import { putContent, putDeletion, putFile, type ContentHeader, type IntakeDeps } from '../intake/intake.ts';
 import { isOfDocument, type DocumentJobData } from '../jobs/jobs.ts';
+import type { IntakePlace } from '../runtime/intake-key.ts';
 import { objectName } from '../runtime/names.ts';
 import type { ReservationRequest } from '../queue/backlog/backlog.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
@@ -37,12 +38,15 @@ export interface MadeJob {
   readonly data: DocumentJobData;
   /** Bytes of content under the platform key instead of the tenant's own. */
   readonly platformKeyBytes?: number;
+  /** Place of the job's content in S3, if it has any there. */
+  readonly place?: IntakePlace;
   /** Removes the job's content from S3. Only for a job that is not in the queue. */
   remove(): Promise<void>;
 }
 
-/** Only for content without a job. If it fails, the sweep removes the content. */
-export const removeContent = (made: MadeJob): Promise<void> => made.remove().catch(() => {});
+/** Only for content without a job. If it fails, the content is removed later: by the sweep if Redis fails too. */
+export const removeContent = (queue: JobQueue, made: MadeJob): Promise<void> =>
+  made.remove().catch(() => made.place && queue.addRemoval(made.place).catch(() => {}));
 
 /** Only for a job that is certainly not in the queue. If it fails, the next recount corrects the backlog. */
 export const leaveBacklog = (
@@ -66,25 +70,30 @@ export async function make(
   { request, owner, share }: PreparedRequest,
   { id, revision, hasMarker }: ReservedJob,
 ): Promise<MadeJob> {
-  const { tenant, corpus, documentId } = request;
-  if (request.kind === 'delete') {
-    const object = objectName(documentId);
-    return { data: { v: 1, kind: 'delete', tenant, corpus, revision, object }, remove: async () => {} };
-  }
-  const { kind, ifExists } = request;
-  const header: ContentHeader = { v: 1, tenant, corpus, job: id, kind, revision, ifExists, documentId };
+  const { tenant, corpus, documentId, kind } = request;
   const about = { v: 1, tenant, corpus, revision } as const;
   try {
-    if (request.kind === 'upload') {
-      const put = await withAuditContext({ job: id }, () =>
-        putFile(intake, owner, { ...header, ...request.about }, request.file),
-      );
-      const { object, content, ...rest } = put;
-      return { ...rest, data: { ...about, kind: 'upload', object, content } };
+    if (kind === 'delete') {
+      const object = objectName(documentId);
+      const data = { ...about, kind, object } as const;
+      // The operator has chosen that every job can be recovered from S3.
+      if (intake.inlineBytes > 0) return { data, remove: async () => {} };
+      const { content, ...put } = await putDeletion(intake, { tenant, job: id, corpus, revision, documentId });
+      return { ...put, data: { ...data, content } };
     }
-    const put = await withAuditContext({ job: id }, () => putContent(intake, owner, header, request.body));
-    const { object, content, ...rest } = put;
-    return { ...rest, data: { ...about, kind: 'index', object, content } };
+    const { ifExists } = request;
+    const header: ContentHeader = { v: 1, tenant, corpus, job: id, kind, revision, ifExists, documentId };
+    if (kind === 'upload') {
+      const file = { ...header, ...request.about };
+      const { object, content, ...rest } = await withAuditContext({ job: id }, () =>
+        putFile(intake, owner, file, request.file),
+      );
+      return { ...rest, data: { ...about, kind, object, content } };
+    }
+    const { object, content, ...rest } = await withAuditContext({ job: id }, () =>
+      putContent(intake, owner, header, request.body),
+    );
+    return { ...rest, data: { ...about, kind, object, content } };
   } catch (error) {
     await leaveBacklog(queue, id, share, hasMarker);
     throw error;
@@ -105,7 +114,7 @@ export async function add(
     // A first try whose response was lost may have added the job before this one was rejected.
     const existing = await queue.data(id);
     if (isOfDocument(existing) && isSame(existing, made.data)) return;
-    await Promise.all([removeContent(made), leaveBacklog(queue, id, share, hasMarker)]);
+    await Promise.all([removeContent(queue, made), leaveBacklog(queue, id, share, hasMarker)]);
     throw error;
   }
 }

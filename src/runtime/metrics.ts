@@ -87,7 +87,7 @@ export const METRICS = Object.freeze({
   sealdex_swept_objects_total: row('counter', 'Objects deleted by sweeps, by type (intake, tombstone)', 'type'),
   sealdex_sweep_alarms_total: row(
     'counter',
-    'Sweeps aborted because they would have deleted more than the safety limit',
+    'Sweeps that found more than the safety limit, or that jobs may have been lost',
   ),
   sealdex_queue_jobs: row(
     'gauge',

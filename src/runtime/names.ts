@@ -34,8 +34,14 @@ export const REASON_CHARS = 300;
 /** `j` and 32 hex digits. */
 export const isJobId = (text: unknown): text is string => typeof text === 'string' && /^j[0-9a-f]{32}$/.test(text);
 
-/** Name of a job's content in S3. */
+/** SEALDEX_QUEUE. */
+export const QUEUE = /^[a-zA-Z0-9_-]{1,50}$/;
+
+/** Last part of the name of a job's content in S3. */
 export const INTAKE_ID = /^[0-9a-f]{16}$/;
+
+/** Result of `objectName`. */
+export const OBJECT_NAME = /^[0-9a-f]{64}$/;
 
 /** Name of a document in S3 and in the queue: the SHA-256 of its id, in hex. It does not hide an id that can be guessed. */
 export const objectName = (documentId: string): string => createHash('sha256').update(documentId, 'utf8').digest('hex');

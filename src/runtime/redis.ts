@@ -15,6 +15,8 @@ export type { Redis };
 export function redisKeys(queue: string) {
   const root = `sealdex:{${queue}}`;
   return {
+    /** SEALDEX_QUEUE. */
+    installation: queue,
     /** BullMQ's prefix: its keys are `<prefix>:<queue name>:...`. */
     prefix: root,
     /** The wrapped data key that the fleet shares. */
@@ -52,6 +54,8 @@ export function redisKeys(queue: string) {
     birth: `${root}:birth`,
     /** Next due time of each maintenance task. */
     chores: `${root}:upkeep:chores`,
+    /** Content of finished jobs that is still in S3, by the time at which it is due for removal. */
+    intakeRemovals: `${root}:intake:removals`,
     /** Progress and findings of a sweep. */
     sweep: (name: string) => `${root}:sweeps:${name}`,
     /** Queue depths, counted by one process for all. */

@@ -1,7 +1,7 @@
 // The settings table: name, unit, default, description and reader of every setting.
 // Reads no environment variables; config.ts does.
 import { availableParallelism } from 'node:os';
-import { WHEN_KEY_SHUT } from './names.ts';
+import { QUEUE, WHEN_KEY_SHUT } from './names.ts';
 import {
   duration,
   flag,
@@ -106,7 +106,7 @@ export const SETTINGS = Object.freeze({
     'main',
     'name',
     'name of this installation, part of every Redis key; a tenant must use exactly one installation',
-    matching(/^[a-zA-Z0-9_-]{1,50}$/, '1 to 50 letters, digits, _ or -'),
+    matching(QUEUE, '1 to 50 letters, digits, _ or -'),
   ),
   SEALDEX_CONCURRENCY: setting('concurrency', '32', 'jobs', 'maximum concurrent index jobs per process', int(1, 1000)),
   SEALDEX_UPLOAD_CONCURRENCY: setting(
@@ -127,7 +127,7 @@ export const SETTINGS = Object.freeze({
     'inlineBytes',
     '4KiB',
     'size',
-    'largest content stored inside the job in Redis; larger content goes to S3. 0: always S3',
+    'largest content stored inside the job in Redis; larger content goes to S3. 0: always S3, with an empty object for a deletion',
     size('0', '1MiB'),
   ),
   SEALDEX_PORT: setting(

@@ -1,73 +1,96 @@
-// intake/<tenant>/<job id>/<16 hex>: encrypted content that is too large for the queue, until its job is done. A lost queue can
-// be rebuilt from its metadata (contract).
-import { INTAKE_ID, isJobId, NAME } from '../runtime/names.ts';
-import type { Store, StoredObject } from './store.ts';
-import type { StreamedBody } from './store.ts';
+// intake/<name>: encrypted content that is too large for the queue, until its job is done. runtime/intake-key.ts has the names.
+import {
+  intakeName,
+  intakePlaceOf,
+  oldIntakeName,
+  type IntakePlace,
+  type OldIntakePlace,
+} from '../runtime/intake-key.ts';
+import { isDenial, type Store, type StoredObject, type StreamedBody } from './store.ts';
 
-export interface IntakePlace {
-  readonly tenant: string;
-  readonly jobId: string;
-  /** 16 random hex digits: two attempts to enqueue one job never share an object. */
-  readonly intake: string;
-}
-
-export interface IntakeFacts {
-  readonly corpus: string;
-  readonly kind: string;
-  readonly revision: number;
-}
-
-/** A place as one name: `<tenant>/<job id>/<16 hex>`. */
-export const intakeName = ({ tenant, jobId, intake }: IntakePlace): string => `${tenant}/${jobId}/${intake}`;
-
-const keyOf = (place: IntakePlace): string => `intake/${intakeName(place)}`;
+const FOLDER = 'intake/';
+const keyOf = (place: IntakePlace): string => FOLDER + intakeName(place);
+const oldKeyOf = (place: OldIntakePlace): string => FOLDER + oldIntakeName(place);
 
 export async function putIntake(
   store: Store,
   place: IntakePlace,
-  facts: IntakeFacts,
   message: Uint8Array | StreamedBody,
   signal?: AbortSignal,
 ): Promise<void> {
-  const metadata = {
-    corpus: facts.corpus,
-    kind: facts.kind,
-    revision: String(facts.revision),
-    'job-id': place.jobId,
-    v: '1',
-  };
+  const { corpus, kind, revision, jobId } = place;
+  const metadata = { corpus, kind, revision: String(revision), 'job-id': jobId, v: '1' };
   await store.put(keyOf(place), message, { metadata, signal });
 }
 
-export const getIntake = (store: Store, place: IntakePlace, signal?: AbortSignal): Promise<StoredObject | undefined> =>
-  store.get(keyOf(place), { signal });
+/** Content that a process found under its old key, so that its removal needs no second request for other content. */
+const foundUnderOldKey = new WeakMap<Store, Set<string>>();
+const MAX_FOUND = 10_000;
 
-export async function removeIntake(store: Store, place: IntakePlace, signal?: AbortSignal): Promise<void> {
-  await store.remove(keyOf(place), { signal });
+/** Returns undefined if there is no such content, neither under its key nor under its old key. */
+export async function getIntake(
+  store: Store,
+  place: IntakePlace,
+  signal?: AbortSignal,
+): Promise<StoredObject | undefined> {
+  let denial: unknown;
+  const stored = await store.get(keyOf(place), { signal }).catch((error: unknown) => {
+    // Without list permission, S3 also denies access to missing objects.
+    if (!isDenial(error)) throw error;
+    denial = error;
+    return undefined;
+  });
+  if (stored) return stored;
+  const old = await store.get(oldKeyOf(place), { signal });
+  if (!old && denial) throw denial;
+  if (!old) return undefined;
+  const found = foundUnderOldKey.get(store) ?? new Set();
+  foundUnderOldKey.set(store, found);
+  if (found.size < MAX_FOUND) found.add(oldIntakeName(place));
+  return old;
 }
 
-export interface ListedIntake extends IntakePlace {
+/** Removes content after its job, also under its old key if this process found it there. */
+export async function removeIntake(store: Store, place: IntakePlace, signal?: AbortSignal): Promise<void> {
+  await store.remove(keyOf(place), { signal });
+  if (foundUnderOldKey.get(store)?.delete(oldIntakeName(place))) await store.remove(oldKeyOf(place), { signal });
+}
+
+/** Removes content that another process may have found under its old key. */
+export async function removeIntakeOfAnyForm(store: Store, place: IntakePlace, signal?: AbortSignal): Promise<void> {
+  await store.remove(keyOf(place), { signal });
+  await store.remove(oldKeyOf(place), { signal });
+}
+
+/** Removes content by the name in a listing. */
+export async function removeListedIntake(store: Store, name: string, signal?: AbortSignal): Promise<void> {
+  await store.remove(FOLDER + name, { signal });
+}
+
+export interface ListedIntake {
+  /** `intakeName` or `oldIntakeName` of the place. */
+  readonly name: string;
+  readonly place: IntakePlace | OldIntakePlace;
+  readonly bytes: number;
   /** Wall clock of S3, milliseconds. */
   readonly modifiedAt: number;
 }
 
-/** A page of all intake content, in the order of the names, without foreign objects. Pass `next` as `after`. */
+/** A page of intake content, in the order of the names, without foreign objects. Pass `next` as `after`. */
 export async function listIntake(
   store: Store,
-  after?: string,
-  signal?: AbortSignal,
+  {
+    tenant,
+    after,
+    signal,
+  }: { tenant?: string | undefined; after?: string | undefined; signal?: AbortSignal | undefined },
 ): Promise<{ found: ListedIntake[]; next?: string }> {
-  const page = await store.list('intake/', { signal, ...(after === undefined ? {} : { after }) });
-  const found = page.objects.flatMap(({ key, modified }) => {
-    const place = intakePlaceOf(key.slice('intake/'.length));
-    return place ? [{ ...place, modifiedAt: modified.getTime() }] : [];
+  const folder = tenant === undefined ? FOLDER : `${FOLDER}${tenant}/`;
+  const page = await store.list(folder, { signal, ...(after === undefined ? {} : { after }) });
+  const found = page.objects.flatMap(({ key, bytes, modified }) => {
+    const name = key.slice(FOLDER.length);
+    const place = intakePlaceOf(name);
+    return place ? [{ name, place, bytes, modifiedAt: modified.getTime() }] : [];
   });
   return { found, ...(page.next === undefined ? {} : { next: page.next }) };
-}
-
-/** Returns undefined for a foreign name. */
-export function intakePlaceOf(name: string): IntakePlace | undefined {
-  const [tenant = '', jobId = '', intake = '', ...more] = name.split('/');
-  const isOurs = more.length === 0 && NAME.test(tenant) && isJobId(jobId) && INTAKE_ID.test(intake);
-  return isOurs ? { tenant, jobId, intake } : undefined;
 }

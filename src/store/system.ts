@@ -58,6 +58,12 @@ export async function honorsConditionalRemoval(store: Store, queue: string, sign
   }
 }
 
+/** Returns true if no other installation has used the bucket. */
+export async function isSoleQueue(store: Store, queue: string, signal?: AbortSignal): Promise<boolean> {
+  const { folders, next } = await store.listFolders('system/', { signal });
+  return next === undefined && folders.every((name) => name === queue);
+}
+
 /** Writes an object, reads it and removes it. @throws SealdexError `STORE_FAILED` if one of these fails */
 export async function runCanary(store: Store, queue: string): Promise<void> {
   const key = canaryKey(queue);

@@ -51,7 +51,7 @@ export async function openHandlerFixture({
   const producerRing = new KeyRing({ clock: forgeClock, kms: kms.connect(), shared, use: 'patient' });
   const tenants = await createTenants({ config, clock, store, changes: memoryTenantChanges(), audit: noAudit });
   return {
-    ...createForge({ store, ring: producerRing, platformKeyArn }),
+    ...createForge({ store, queue: config.queue, ring: producerRing, platformKeyArn }),
     ...createJobRunner({ config, store, ring, tenants }),
     bucket,
     kms,

@@ -1,7 +1,9 @@
 // Upload jobs without content, and parallel jobs for one document: the stored document and its original file.
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { putFile, removeContent } from '../../src/intake/intake.ts';
+import { putFile } from '../../src/intake/intake.ts';
+import { intakePlace } from '../../src/jobs/jobs.ts';
+import { removeIntake } from '../../src/store/intake.ts';
 import { newJobId, type UploadJobData } from '../../src/jobs/jobs.ts';
 import { createReaderFrom } from '../../src/reader/reader.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -40,7 +42,14 @@ async function uploadJob(
     yield Buffer.from(text);
   }
   const { object, content } = await putFile(
-    { ring, store, inlineBytes: 0, platformKeyArn: config.platformKeyArn, refusal: () => undefined },
+    {
+      ring,
+      store,
+      queue: config.queue,
+      inlineBytes: 0,
+      platformKeyArn: config.platformKeyArn,
+      refusal: () => undefined,
+    },
     { ...keyRef(tenant, keyArn), whenKeyShut: 'refuse', blocked: new Map() },
     { v: 1, ...place, ...fileHeader, job: id, kind: 'upload' },
     { chunks: chunks(), bytesMax: 1000 },
@@ -56,7 +65,7 @@ async function indexJob(revision: number): Promise<{ id: string; data: object }>
 }
 
 const forget = ({ id, data }: Job): Promise<void> =>
-  removeContent(fixture.deps.store, { id, tenant, content: data.content });
+  removeIntake(fixture.deps.store, intakePlace(fixture.deps.config.queue, id, data, data.content));
 
 const kept = (): Promise<string[]> => keysUnder(fixture.deps.store, `originals/${tenant}/`);
 

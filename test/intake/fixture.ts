@@ -29,6 +29,7 @@ export async function openIntake(services: TestServices): Promise<Intake> {
   return {
     deps: (inlineBytes) => ({
       store,
+      queue: config.queue,
       ring,
       inlineBytes,
       platformKeyArn: config.platformKeyArn,

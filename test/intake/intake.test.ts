@@ -12,8 +12,12 @@ import {
   type ContentPlace,
   type ExpectedContent,
 } from '../../src/intake/intake.ts';
+import { intakeName, oldIntakeName, type IntakePlace } from '../../src/runtime/intake-key.ts';
+import { objectName } from '../../src/runtime/names.ts';
+import { removeIntake } from '../../src/store/intake.ts';
 import { isRefusal } from '../../src/store/store.ts';
 import { readAll, type Store } from '../../src/store/store.ts';
+import { keysUnder } from '../support/documents.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { expectedOf, headerOf, openIntake, tenantOf, type Intake } from './fixture.ts';
@@ -39,8 +43,14 @@ const never = new AbortController().signal;
 const put = (header: ContentHeader, inlineBytes: number, body: Uint8Array = BODY) =>
   putContent(intake.deps(inlineBytes), tenantOf(header.tenant, intake.platformArn), header, body);
 
+const placeOf = (header: ContentHeader, { intake: last }: { readonly intake: string }): IntakePlace => {
+  const { tenant, job, kind, revision, documentId, corpus } = header;
+  const { queue } = intake.deps(0);
+  return { tenant, jobId: job, queue, kind, revision, object: objectName(documentId), corpus, intake: last };
+};
+
 const locate = (header: ContentHeader, content: ContentPlace, signal = never) =>
-  locateContent(store, { tenant: header.tenant, id: header.job, content }, signal);
+  locateContent(store, 'inline' in content ? content : { place: placeOf(header, content) }, signal);
 
 async function messageOf(header: ContentHeader, content: ContentPlace): Promise<Buffer> {
   const found = await locate(header, content);
@@ -63,7 +73,7 @@ const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
   );
 
 const keyOf = (header: ContentHeader, content: ContentPlace): string =>
-  `intake/${header.tenant}/${header.job}/${'intake' in content ? content.intake : ''}`;
+  `intake/${'intake' in content ? intakeName(placeOf(header, content)) : ''}`;
 
 describe('content', () => {
   it('is stored in the job up to the limit, and in S3 from one byte more', async () => {
@@ -134,6 +144,27 @@ describe('content', () => {
     expect(await locate(header, second.content)).toBeDefined();
   });
 
+  it('is found and removed under the key that earlier versions wrote', async () => {
+    const header = headerOf();
+    const { content, place } = await put(header, 0);
+    const message = await messageOf(header, content);
+    const { jobId } = place!;
+    await store.put(`intake/${oldIntakeName(place!)}`, message, {});
+    await store.remove(keyOf(header, content));
+    expect(await messageOf(header, content)).toEqual(message);
+    await removeIntake(store, place!);
+    expect(await keysUnder(store, `intake/acme/${jobId}/`)).toEqual([]);
+  });
+
+  it('is removed with one request if it has a key of this version', async () => {
+    const header = headerOf();
+    const { content, place } = await put(header, 0);
+    await messageOf(header, content);
+    services.s3.requests.reset();
+    await removeIntake(store, place!);
+    expect(services.s3.requests.all()).toEqual({ 'DELETE object': 1 });
+  });
+
   it('not stored is an error, not a location', async () => {
     services.s3.faults.set({ match: { prefix: 'intake/' }, fault: S3_ERRORS.internal });
     expect((await faultOf(put(headerOf(), 0))).code).toBe('STORE_FAILED');
@@ -188,8 +219,8 @@ describe('located content', () => {
           discard: () => void (discarded += 1),
         }),
     };
-    const job = { tenant: 'acme', id: 'j', content: place };
-    expect(await faultOf(locateContent(endless, job, never))).toMatchObject({
+    const content = { place: placeOf(headerOf(), place) };
+    expect(await faultOf(locateContent(endless, content, never))).toMatchObject({
       code: 'CONTENT_TAMPERED',
       reason: 'length',
     });

@@ -38,7 +38,8 @@ describe('a job', () => {
     ['of the first revision', { ...good, revision: 1 }],
     ['of the last revision', { ...good, revision: Number.MAX_SAFE_INTEGER }],
     ['to upload', upload],
-    ['to delete, which has no content', deletion],
+    ['to delete', deletion],
+    ['to delete, with an empty object in intake', { ...deletion, content: { intake: '0123456789abcdef' } }],
     ['to re-encrypt, from the first object on', { v: 1, kind: 'reencrypt', tenant: 'acme' }],
     ['to re-encrypt', { v: 1, kind: 'reencrypt', tenant: 'acme', after: 'documents/acme/' }],
   ])('%s is parsed to the same value', (_, data) => {
@@ -95,7 +96,7 @@ describe('a job is JOB_INVALID', () => {
     ['with content at a path', { ...good, content: { intake: `../${LEAK}` } }, 'content.intake'],
     ['to upload with content in the queue', { ...upload, content: good.content }, 'content.intake'],
     ['to upload without content', { ...upload, content: undefined }, 'content'],
-    ['to delete and has content', { ...deletion, content: good.content }, undefined],
+    ['to delete and has content in the queue', { ...deletion, content: good.content }, 'content.intake'],
     ['to delete and has no revision', { ...deletion, revision: undefined }, 'revision'],
     ['to delete and has no object', { ...deletion, object: undefined }, 'object'],
     ['to delete of version 0', { ...deletion, v: 0 }, 'v'],

@@ -20,7 +20,7 @@ export function openForge({
   const shared = createSharedKeys(redis, config.queue, systemClock);
   const ring = new KeyRing({ clock: systemClock, kms, shared, use: 'patient' });
   return {
-    ...createForge({ store, ring, platformKeyArn }),
+    ...createForge({ store, queue: config.queue, ring, platformKeyArn }),
     [Symbol.dispose]() {
       ring.close();
       kms.close();

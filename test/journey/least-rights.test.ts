@@ -13,6 +13,7 @@ import { createReencryption } from '../../src/reencryption/reencryption.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { readAll } from '../../src/store/store.ts';
 import { putIntake } from '../../src/store/intake.ts';
+import { newIntakePlace } from '../support/intake.ts';
 import { deleteDocument } from '../../src/store/documents.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { objectName } from '../../src/runtime/names.ts';
@@ -164,8 +165,7 @@ test('the roles of an installation do all their work with the printed policies, 
 /** Another key for a tenant: stored objects are re-encrypted, twice, as after the last use of the former key. */
 async function reencrypt(operator: Operator): Promise<void> {
   const message = await readAll((await installation.store.get(`documents/acme/docs/${objectName(PLACE.id)}`))!);
-  const waiting = { tenant: 'acme', jobId: newJobId(), intake: '0123456789abcdef' };
-  await putIntake(installation.store, waiting, { corpus: 'docs', kind: 'index', revision: 1 }, message);
+  await putIntake(installation.store, newIntakePlace(String(installation.settings.SEALDEX_QUEUE)), message);
   const next = installation.services.kms.createKey();
   await operator.setKey('acme', next);
   const moved = async (): Promise<boolean> => ((await operator.reencryption('acme')).passBegun ?? 0) > Date.now();
@@ -212,8 +212,11 @@ async function readWithFailingKey(): Promise<void> {
  */
 async function sweep(): Promise<void> {
   const jobId = newJobId();
-  const facts = { corpus: 'docs', kind: 'index', revision: 1 };
-  await putIntake(installation.store, { tenant: 'acme', jobId, intake: '0123456789abcdef' }, facts, Buffer.from('x'));
+  await putIntake(
+    installation.store,
+    newIntakePlace(String(installation.settings.SEALDEX_QUEUE), { jobId }),
+    Buffer.from('x'),
+  );
   const clock = new AheadClock();
   await openResources(
     settingsOf('worker'),

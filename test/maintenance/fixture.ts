@@ -9,11 +9,13 @@ import { openQueue, type JobQueue } from '../../src/queue/bull/queues.ts';
 import { openRedis, redisKeys } from '../../src/runtime/redis.ts';
 import { deleteDocument, writeDocument } from '../../src/store/documents.ts';
 import { putIntake } from '../../src/store/intake.ts';
+import { intakeName } from '../../src/runtime/intake-key.ts';
 import { createStore } from '../../src/store/s3/s3-store.ts';
 import { ensureRedisIdentity } from '../../src/maintenance/redis-identity.ts';
 import type { SweepDeps } from '../../src/maintenance/sweep.ts';
 import type { MaintenanceTask } from '../../src/maintenance/scheduler.ts';
 import { FakeClock } from '../support/clock.ts';
+import { newIntakePlace } from '../support/intake.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
 const DAY = 86_400_000;
@@ -30,6 +32,8 @@ export interface MaintenanceFixture extends AsyncDisposable {
   content(options?: {
     job?: 'none' | 'other content' | 'without content' | 'unreadable';
     id?: string;
+    /** Of an installation; this one by default. */
+    queue?: string;
   }): Promise<string>;
   /** Content now in intake, by name. */
   intake(): Promise<string[]>;
@@ -79,17 +83,18 @@ export async function openMaintenanceFixture(): Promise<MaintenanceFixture> {
       const before = new FakeClock(Date.now() - daysAgo * DAY);
       await ensureRedisIdentity({ redis, keys, store, queue: config.queue, clock: before });
     },
-    async content({ job, id = newJobId() } = {}) {
+    async content({ job, id = newJobId(), queue: queueName = config.queue } = {}) {
       const intake = randomBytes(8).toString('hex');
       const data = { v: 1, tenant: 'acme', corpus: 'docs', revision: 1795461684317284, object: newObject() } as const;
-      await putIntake(store, { tenant: 'acme', jobId: id, intake }, { ...data, kind: 'index' }, Buffer.from('message'));
+      const place = newIntakePlace(queueName, { ...data, jobId: id, intake });
+      await putIntake(store, place, Buffer.from('message'));
       if (job === 'other content') {
         await queue.add(id, { ...data, kind: 'index', content: { intake: '0123456789abcdef' } }, 1);
       } else if (job === 'without content') await queue.add(id, { ...data, kind: 'delete' }, 1);
       else if (job === undefined || job === 'unreadable')
         await queue.add(id, { ...data, kind: 'index', content: { intake } }, 1);
       if (job === 'unreadable') await redis.hset(`${keys.prefix}:index:${id}`, 'data', '{no json');
-      return `acme/${id}/${intake}`;
+      return intakeName(place);
     },
     intake: async () => (await store.list('intake/')).objects.map(({ key }) => key.slice('intake/'.length)),
     async document(revision, object) {

@@ -1,8 +1,11 @@
 // The intake sweep deletes content without a job, and never content that a job may need.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newJobId } from '../../src/jobs/jobs.ts';
+import { intakePlaceOf } from '../../src/runtime/intake-key.ts';
 import { putIntake } from '../../src/store/intake.ts';
-import { intakeSweep } from '../../src/maintenance/intake-sweep.ts';
+import { newIntakePlace } from '../support/intake.ts';
+import { intakeSweep, sweepIntake } from '../../src/maintenance/intake-sweep.ts';
+import { DAY_MS, type SweepDeps } from '../../src/maintenance/sweep.ts';
 import type { MaintenanceTask } from '../../src/maintenance/scheduler.ts';
 import { openMaintenanceFixture, type MaintenanceFixture } from './fixture.ts';
 
@@ -66,7 +69,7 @@ describe('content without a job', () => {
   it('is no longer a candidate when its job is back, and a new one when the job is deleted again', async () => {
     await fixture.born(1);
     const name = await fixture.content({ job: 'none' });
-    const [tenant = '', id = '', intake = ''] = name.split('/');
+    const { tenant, jobId: id, intake } = intakePlaceOf(name)!;
     await fixture.sweepAfter(15, sweep);
     const about = { v: 1, tenant, corpus: 'docs', revision: 1, object: 'a'.repeat(64) } as const;
     await fixture.queue.add(id, { ...about, kind: 'index', content: { intake } }, 1);
@@ -76,7 +79,8 @@ describe('content without a job', () => {
     await fixture.redis.del(`${fixture.deps.keys.prefix}:index:${id}`);
     await fixture.sweepAfter(1, sweep);
     expect(await fixture.intake()).toEqual([name]);
-    await fixture.sweepAfter(1, sweep);
+    // The number of jobs with content has fallen from 1 to 0.
+    await fixture.sweepAfter(7, sweep);
     expect(await fixture.intake()).toEqual([]);
   });
 });
@@ -149,7 +153,7 @@ describe('a sweep deletes no content', () => {
   it('named by a job since the check', async () => {
     await fixture.born(1);
     const name = await fixture.content({ job: 'none' });
-    const [tenant = '', id = '', intake = ''] = name.split('/');
+    const { tenant, jobId: id, intake } = intakePlaceOf(name)!;
     await fixture.sweepAfter(15, sweep);
     const { store } = fixture.deps;
     let reads = 0;
@@ -172,40 +176,94 @@ describe('a sweep deletes no content', () => {
     expect(await fixture.intake()).toEqual([name]);
   });
 
-  it('if it is more than a sweep may delete, and raises an alarm each time', async () => {
+  it('belonging to another installation in the bucket', async () => {
     await fixture.born(1);
-    for (let count = 0; count < 11; count++) await fixture.content({ job: 'none' });
+    await fixture.content({ job: 'none' });
+    const others = [await fixture.content({ queue: 'other' }), await fixture.content({ job: 'none', queue: 'other' })];
     await fixture.sweepAfter(15, sweep);
-    expect(await fixture.counted('sealdex_sweep_alarms_total')).toBe(0);
+    await fixture.sweepAfter(1, sweep);
+    expect(await fixture.intake()).toEqual(others.sort());
+    expect(await suspects()).toEqual([]);
+  });
+
+  it('under an old key, which names no installation, if another installation uses the bucket', async () => {
+    await fixture.born(1);
+    const old = `acme/${newJobId()}/0123456789abcdef`;
+    await fixture.deps.store.put(`intake/${old}`, Buffer.from('x'), {});
+    await fixture.deps.store.put('system/other/birth', Buffer.from('x'), {});
+    await fixture.sweepAfter(15, sweep);
+    await fixture.sweepAfter(1, sweep);
+    expect(await fixture.intake()).toEqual([old]);
+    await fixture.deps.store.remove('system/other/birth');
     await fixture.sweepAfter(1, sweep);
     await fixture.sweepAfter(1, sweep);
-    expect(await fixture.intake()).toHaveLength(11);
-    expect(await fixture.counted('sealdex_sweep_alarms_total')).toBe(2);
-    expect(await fixture.counted('sealdex_swept_objects_total')).toBe(0);
-    expect(fixture.log.at(-1)).toMatchObject({ level: 'error', facts: { seen: 11, due: 11, most: 10 } });
+    expect(await fixture.intake()).toEqual([]);
   });
 });
 
-describe('the limit of a sweep', () => {
-  it('is 10, or 1 % of the objects seen, in pages', async () => {
+describe('the safety limit of a sweep', () => {
+  it('leaves 17 leftovers among few objects to no later sweep', async () => {
     await fixture.born(1);
-    for (let count = 0; count < 12; count++) await fixture.content({ job: 'none' });
-    const facts = { corpus: 'docs', kind: 'index', revision: 1 };
-    const place = { tenant: 'acme', jobId: newJobId() };
-    // One job names one of these; the others are too many to delete unless they are young, so they belong to an unreadable
-    // job.
-    await fixture.redis.hset(`${fixture.deps.keys.prefix}:index:${place.jobId}`, 'data', 'no json');
-    const others = Array.from({ length: 1188 }, (_, index) => index.toString(16).padStart(16, '0'));
-    for (let from = 0; from < others.length; from += 50)
+    for (let count = 0; count < 17; count++) await fixture.content({ job: 'none' });
+    await fixture.sweepAfter(15, sweep);
+    await fixture.sweepAfter(1, sweep);
+    expect(await fixture.intake()).toEqual([]);
+    expect(await fixture.counted('sealdex_sweep_alarms_total')).toBe(0);
+  });
+
+  it('is 1,000 objects, and an alarm is raised while there are more', async () => {
+    await fixture.born(1);
+    const { store, config } = fixture.deps;
+    for (let from = 0; from < 1003; from += 59)
       await Promise.all(
-        others
-          .slice(from, from + 50)
-          .map((intake) => putIntake(fixture.deps.store, { ...place, intake }, facts, Buffer.from('x'))),
+        Array.from({ length: 59 }, () => putIntake(store, newIntakePlace(config.queue), Buffer.alloc(0))),
       );
     await fixture.sweepAfter(15, sweep);
     await fixture.sweepAfter(1, sweep);
-    expect(fixture.log.at(-1)).toMatchObject({ level: 'info', facts: { seen: 1200, due: 12, most: 12, taken: 12 } });
-    expect(await fixture.counted('sealdex_swept_objects_total')).toBe(12);
+    expect(await fixture.intake()).toHaveLength(3);
+    expect(await fixture.counted('sealdex_sweep_alarms_total')).toBe(1);
+    expect(fixture.log.at(-1)).toMatchObject({ level: 'info', facts: { seen: 1003, due: 1003, most: 1000, taken: 1000 } });
+    await fixture.sweepAfter(1, sweep);
+    expect(await fixture.intake()).toEqual([]);
+    expect(await fixture.counted('sealdex_sweep_alarms_total')).toBe(1);
+  });
+
+  it('can be replaced by a number; the oldest objects are deleted first', async () => {
+    await fixture.born(1);
+    const names = [await fixture.content({ job: 'none' }), await fixture.content({ job: 'none' })].sort();
+    const { store } = fixture.deps;
+    const backwards: SweepDeps['store'] = {
+      ...store,
+      async list(...args) {
+        const page = await store.list(...args);
+        const aged = page.objects.map((each, at) => ({
+          ...each,
+          modified: new Date(each.modified.getTime() - at * 1000),
+        }));
+        return { ...page, objects: aged };
+      },
+    };
+    await fixture.sweepAfter(15, sweep);
+    fixture.deps.clock.advance(DAY_MS);
+    const swept = await sweepIntake({ ...fixture.deps, store: backwards }, { take: 1 }, new AbortController().signal);
+    expect(swept).toMatchObject({ seen: 2, due: 2, taken: 1 });
+    expect(await fixture.intake()).toEqual(names.slice(0, 1));
+  });
+
+  it('is zero for a week after the number of jobs that name content has more than halved', async () => {
+    await fixture.born(1);
+    await fixture.content({ job: 'none' });
+    const kept = [await fixture.content(), await fixture.content(), await fixture.content()];
+    await fixture.sweepAfter(15, sweep);
+    // A Redis that was restored from an older state has not got these jobs.
+    for (const name of kept.slice(1)) await fixture.redis.del(`${fixture.deps.keys.prefix}:index:${name.split('/')[1]}`);
+    await fixture.sweepAfter(1, sweep);
+    await fixture.sweepAfter(1, sweep);
+    expect(await fixture.intake()).toHaveLength(4);
+    expect(fixture.log.map(({ level }) => level)).toEqual(['info', 'error', 'error']);
+    expect(await fixture.counted('sealdex_sweep_alarms_total')).toBe(2);
+    await fixture.sweepAfter(6, sweep);
+    expect(await fixture.intake()).toEqual([kept[0]]);
   });
 });
 

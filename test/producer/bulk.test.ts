@@ -211,7 +211,7 @@ it('requests are no longer tried after 16 failures if the gates are unknown', as
   const refusal = (): SealdexError => ((called += 1), new SealdexError('GATE_UNKNOWN'));
   const ring = {} as IntakeDeps['ring'];
   const { inlineBytes, platformKeyArn } = config;
-  const intake = { store, ring, inlineBytes, platformKeyArn, refusal };
+  const intake = { store, queue: config.queue, ring, inlineBytes, platformKeyArn, refusal };
   const fingerprintKey = {} as ProducerDeps['fingerprintKey'];
   const blind = createProducerFrom({ config, clock: systemClock, queue, tenants, intake, fingerprintKey });
   const results = await blind.enqueueIndexBulk(

@@ -44,7 +44,7 @@ async function waitsUnder(tenant: string, { jobId }: EnqueueResult): Promise<[ar
   const message =
     'inline' in content
       ? Buffer.from(content.inline, 'base64')
-      : (await objectAt(scene.store, `intake/${tenant}/${jobId}/${content.intake}`)).bytes;
+      : (await objectAt(scene.store, (await scene.keysOf(`intake/${tenant}/${jobId}/`))[0] ?? '')).bytes;
   const { arn, context } = await headerOf(message);
   expect(context).toEqual({ tenant, period: expect.any(String) as string, purpose: expect.any(String) as string });
   return [arn, String(context['purpose'])];

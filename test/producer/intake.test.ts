@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RedisServer, startRedis, S3_ERRORS } from '@sealdex/local-aws';
 import type { EnqueueResult } from '../../src/producer/producer.ts';
+import { objectName } from '../../src/runtime/names.ts';
+import { redisKeys } from '../../src/runtime/redis.ts';
 import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, ended, objectAt, openScene, refusalOf, type Scene } from './fixture.ts';
@@ -21,6 +23,12 @@ async function contentOf({ jobId }: EnqueueResult): Promise<{ inline?: string; i
   return { ...(data?.kind === 'index' ? data.content : {}) };
 }
 
+async function onlyKeyOf({ jobId }: EnqueueResult): Promise<string> {
+  const keys = await scene.keysOf(`intake/acme/${jobId}/`);
+  expect(keys).toHaveLength(1);
+  return keys[0]!;
+}
+
 describe('content', () => {
   it('is stored in the job up to SEALDEX_INLINE_BYTES of message, and in S3 from one byte more', async () => {
     const first = await (await scene.producer()).enqueueIndex(request('size'));
@@ -38,7 +46,8 @@ describe('content', () => {
     const producer = await scene.producer({ SEALDEX_INLINE_BYTES: 0 });
     const result = await producer.enqueueIndex(request('tiny', 1));
     const { intake } = await contentOf(result);
-    const { metadata, bytes } = await objectAt(scene.store, `intake/acme/${result.jobId}/${intake}`);
+    const { metadata, bytes } = await objectAt(scene.store, await onlyKeyOf(result));
+    expect((await onlyKeyOf(result)).endsWith(`/${intake}`)).toBe(true);
     expect(metadata).toEqual({
       corpus: 'docs',
       kind: 'index',
@@ -48,6 +57,28 @@ describe('content', () => {
     });
     expect(bytes[0]).toBe(2);
     expect((await scene.redis.keys(`*${intake}*`)).length).toBe(0);
+  });
+
+  it('is an empty object for a deletion with SEALDEX_INLINE_BYTES 0, deleted once the deletion is stored', async () => {
+    const deletion = { tenant: 'acme', corpus: 'docs', id: 'tiny' };
+    const producer = await scene.producer({ SEALDEX_INLINE_BYTES: 0 });
+    const result = await producer.enqueueDelete(deletion);
+    const { jobId, revision } = result;
+    const object = objectName('tiny');
+    expect((await onlyKeyOf(result)).slice('intake/'.length)).toMatch(
+      new RegExp(`^acme/${jobId}/${scene.config.queue}/delete/${revision}/${object}/docs/[0-9a-f]{16}$`),
+    );
+    expect((await objectAt(scene.store, await onlyKeyOf(result))).bytes).toHaveLength(0);
+    const plain = await (await scene.producer()).enqueueDelete(deletion);
+    expect(await scene.keysOf(`intake/acme/${plain.jobId}/`)).toEqual([]);
+    const stop = await scene.work();
+    await ended(producer, jobId);
+    await ended(producer, plain.jobId);
+    await eventually(async () => (await scene.keysOf(`intake/acme/${jobId}/`)).length === 0);
+    expect(
+      await eventually(async () => (await scene.redis.zcard(redisKeys(scene.config.queue).intakeRemovals)) === 0),
+    ).toBe(true);
+    await stop();
   });
 
   it('is deleted from S3 once its document is stored', async () => {

@@ -43,6 +43,7 @@ it('a job deleted with its marker before its confirmation is REDIS_FAILED, and t
     tenants,
     intake: {
       store,
+      queue: config.queue,
       ring,
       inlineBytes: config.inlineBytes,
       platformKeyArn: config.platformKeyArn,

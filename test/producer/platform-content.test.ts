@@ -18,10 +18,11 @@ const request = (tenant: string, id = 'doc') => ({ tenant, corpus: 'docs', docum
 /** The message that a job names. */
 async function messageOf(jobId: string): Promise<Buffer> {
   const { data } = await scene.operator.job(jobId);
-  if (!data || !('content' in data)) throw new Error('The job has no content.');
+  if (!data || !('content' in data) || !data.content) throw new Error('The job has no content.');
   const { tenant, content } = data;
   if ('inline' in content) return Buffer.from(content.inline, 'base64');
-  return (await objectAt(scene.store, `intake/${tenant}/${jobId}/${content.intake}`)).bytes;
+  const [key = ''] = await scene.keysOf(`intake/${tenant}/${jobId}/`);
+  return (await objectAt(scene.store, key)).bytes;
 }
 
 const bytesOf = async (jobId: string): Promise<number> => (await messageOf(jobId)).length;

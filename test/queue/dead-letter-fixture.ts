@@ -3,7 +3,7 @@ import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import type { Code } from '../../src/runtime/errors.ts';
 import { newJobId, type IndexJobData } from '../../src/jobs/jobs.ts';
 import { createLetterTasks, type LetterTasks } from '../../src/queue/dead-letters/maintenance.ts';
-import type { LetterContent } from '../../src/queue/dead-letters/discard.ts';
+import type { IntakePlace } from '../../src/runtime/intake-key.ts';
 import { eventually } from '../support/eventually.ts';
 import { dataOf, type Fixture } from './fixture.ts';
 
@@ -83,6 +83,6 @@ export async function indexOf({ redis, keys }: Fixture): Promise<Record<string, 
 
 export const queueTasks = (
   { redis, keys, config, metrics }: Fixture,
-  removeContent: (content: LetterContent) => Promise<void> = async () => {},
+  removeContent: (place: IntakePlace) => Promise<void> = async () => {},
   clock: Clock = systemClock,
 ): LetterTasks => createLetterTasks({ redis, keys, config, metrics, clock, removeContent });

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { createDeadLetters, retrier } from '../../src/queue/dead-letters/dead-letters.ts';
-import type { LetterContent } from '../../src/queue/dead-letters/discard.ts';
+import { intakeName, intakePlaceOf, type IntakePlace } from '../../src/runtime/intake-key.ts';
 import { failJobs, queueTasks, indexOf, putDeadLetters, never } from './dead-letter-fixture.ts';
 import { dataOf, openFixture, type Fixture } from './fixture.ts';
 
@@ -22,13 +22,16 @@ test('a discarded dead letter leaves queue, index and Redis, then its content is
     { code: 'TENANT_UNKNOWN', data: { content: { intake: INTAKE } } },
   ]);
   await fixture.redis.rpush(`${fixture.bull.toKey(gone)}:logs`, 'a line');
-  const removed: LetterContent[] = [];
+  const removed: IntakePlace[] = [];
   const discarded = await fixture.queue.letters.discard({ code: 'CONTENT_MISSING' }, async (content) => {
     expect(await fixture.redis.exists(fixture.bull.toKey(gone))).toBe(0);
     removed.push(content);
   });
   expect(discarded).toEqual({ discarded: 1, alreadyTaken: 0, contentLeft: 0 });
-  expect(removed).toEqual([{ id: gone, tenant: 'acme', content: { intake: INTAKE } }]);
+  const place = { tenant: 'acme', jobId: gone, queue: fixture.keys.installation, intake: INTAKE };
+  expect(removed).toMatchObject([place]);
+  expect(removed.map((each) => intakePlaceOf(intakeName(each)))).toEqual(removed);
+  expect(await fixture.redis.zcard(fixture.keys.intakeRemovals)).toBe(0);
   expect(await fixture.redis.keys(`${fixture.bull.toKey(gone)}*`)).toEqual([]);
   expect(await remaining(fixture)).toEqual([kept]);
   expect(await indexOf(fixture)).toEqual({ 'acme:TENANT_UNKNOWN': [kept] });
@@ -54,7 +57,7 @@ test('a discarded dead letter takes the mean of the bytes off the backlog, the l
   expect(seen).toEqual([['2', '2000000000000001'], half, [null, null], [null, null]]);
 });
 
-test('a failed deletion of content is reported, and left to the sweep', async () => {
+test('a failed deletion of content is reported, and becomes a pending removal', async () => {
   await using fixture = await openFixture();
   await failJobs(fixture, [{ data: { content: { intake: INTAKE } } }, {}]);
   const discarded = await fixture.queue.letters.discard({}, async () => {
@@ -62,6 +65,9 @@ test('a failed deletion of content is reported, and left to the sweep', async ()
   });
   expect(discarded).toEqual({ discarded: 2, alreadyTaken: 0, contentLeft: 1 });
   expect(await remaining(fixture)).toEqual([]);
+  expect(await fixture.redis.zrange(fixture.keys.intakeRemovals, '0', '-1')).toEqual([
+    expect.stringMatching(new RegExp(`/${INTAKE}$`)),
+  ]);
 });
 
 test('no content is deleted for a job without an id or a valid tenant', async () => {
@@ -73,7 +79,7 @@ test('no content is deleted for a job without an id or a valid tenant', async ()
     { since: 3, data: data({ content: { intake: '../../x' } }) },
     { since: 4, data: data({ content: { intake: 'abc' } }) },
   ]);
-  const removed: LetterContent[] = [];
+  const removed: IntakePlace[] = [];
   const discarded = await fixture.queue.letters.discard({}, async (content) => void removed.push(content));
   expect(discarded.discarded).toBe(4);
   expect(removed).toEqual([]);
@@ -167,7 +173,7 @@ test('dead letters older than SEALDEX_LETTER_MAX_MS are discarded with their con
     { since: Date.now() - 20 * DAY_MS, tenant: 'globex' },
   ]);
   const removed: string[] = [];
-  const { repairLetters, discardOld } = queueTasks(fixture, async ({ id }) => void removed.push(id));
+  const { repairLetters, discardOld } = queueTasks(fixture, async ({ jobId }) => void removed.push(jobId));
   await repairLetters(never);
   await discardOld(never);
   expect(await remaining(fixture)).toEqual([young]);

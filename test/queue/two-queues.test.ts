@@ -162,7 +162,7 @@ test('dead letters of both queues are one list: shown, counted, replayed into th
   expect(await idsOf({})).toEqual([file]);
   const removed: unknown[] = [];
   await letters.discard({ jobIds: [file] }, async (content) => void removed.push(content));
-  expect(removed).toEqual([{ id: file, tenant: 'acme', content: { intake: '0123456789abcdef' } }]);
+  expect(removed).toMatchObject([{ jobId: file, tenant: 'acme', kind: 'upload', intake: '0123456789abcdef' }]);
   expect(await uploads.getFailedCount()).toBe(0);
   expect(await fixture.redis.exists(keys.letterLists, keys.backlogJobs)).toBe(0);
 });

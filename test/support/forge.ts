@@ -26,7 +26,7 @@ export interface Forge {
 }
 
 /** The clock of the key ring decides the period in which the content is encrypted. */
-export function createForge(deps: Pick<IntakeDeps, 'store' | 'ring' | 'platformKeyArn'>): Forge {
+export function createForge(deps: Pick<IntakeDeps, 'store' | 'queue' | 'ring' | 'platformKeyArn'>): Forge {
   let last = systemClock.now() * 1000;
   return {
     async forge({ tenant, keyArn, body, header, inlineBytes = 1_000_000, isKeyShut = false }) {

@@ -4,6 +4,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Config } from '../../runtime/config.ts';
 import type { SealdexError } from '../../runtime/errors.ts';
 import type { JobData } from '../../jobs/jobs.ts';
+import type { IntakePlace } from '../../runtime/intake-key.ts';
 import { QUEUE_NAMES, type QueueName } from '../../runtime/names.ts';
 import { runCommand, queueKeys, redisKeys, type QueueKeys, type Redis } from '../../runtime/redis.ts';
 import { countPlatformContent, takeBack, type ReservationRequest } from '../backlog/backlog.ts';
@@ -24,6 +25,7 @@ import {
   type ReservationDeps,
 } from '../fair-share/reservation.ts';
 import { listJobs, type JobFilter, type UnfinishedJob } from './job-list.ts';
+import { addRemoval } from './intake-removals.ts';
 import { createJobLookup, type JobLookup } from './job-lookup.ts';
 
 /** The stream of events is for debugging; every entry costs Redis memory. */
@@ -63,6 +65,8 @@ export interface JobQueue extends JobLookup {
   /** The fingerprint of the marker, if it has one. */
   fingerprint(jobId: string): Promise<string | undefined>;
   confirm(jobId: string): Promise<boolean>;
+  /** Has content removed later that no job in the queue names. */
+  addRemoval(place: IntakePlace): Promise<void>;
   /** Gives a reservation back. Call only if the job is certainly not in the queue. */
   takeBack(jobId: string, request: ReservationRequest, hasMarker: boolean): Promise<void>;
   /**
@@ -128,6 +132,7 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     claim: (jobId, queueName, fingerprint) => claim(redis, own[queueName].keys, jobId, fingerprint),
     fingerprint: async (jobId) => (await runCommand(redis.hget(keys.marker(jobId), 'fingerprint'))) ?? undefined,
     confirm: (jobId) => confirm(redis, keys, jobId),
+    addRemoval: (place) => addRemoval(redis, keys, place),
     takeBack: (jobId, request, hasMarker) => takeBack(redis, own[request.queue].keys, jobId, request, hasMarker),
     async add(jobId, data, priority, { delayMs: delay = 0, platformKeyBytes } = {}) {
       const { queue, keys: queueOwn } = own[queueOf(data.kind)];

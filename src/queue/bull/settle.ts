@@ -3,7 +3,8 @@
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from 'bullmq';
 import type { Clock } from '../../runtime/clock.ts';
 import { dispositionOf, type Code } from '../../runtime/errors.ts';
-import type { JobData } from '../../jobs/jobs.ts';
+import { intakeOf, type JobData } from '../../jobs/jobs.ts';
+import type { IntakePlace } from '../../runtime/intake-key.ts';
 import { isJobId } from '../../runtime/names.ts';
 import type { Redis, QueueKeys } from '../../runtime/redis.ts';
 import type { Outcome } from '../../jobs/outcome.ts';
@@ -137,11 +138,29 @@ async function isNoted(
   if (!isJobId(job.id)) return true;
   const lock = { entry: `${keys.prefix}:${job.queueName}:${job.id}`, token };
   try {
-    return await writeStatusNote(redis, keys, clock, job.id, noteLifeMs, note, lock);
+    return await writeStatusNote(
+      redis,
+      keys,
+      clock,
+      job.id,
+      noteLifeMs,
+      note,
+      lock,
+      contentAtEnd(keys, job, note.state),
+    );
   } catch (error) {
     onFault?.(error);
     return true;
   }
+}
+
+/** Only a job that is done or superseded has data that were checked. */
+function contentAtEnd(
+  keys: QueueKeys,
+  { id = '', data }: Job<JobData, null>,
+  state: StatusNote['state'],
+): IntakePlace | undefined {
+  return state === 'done' || state === 'superseded' ? intakeOf(keys.installation, id, data) : undefined;
 }
 
 /** Adds the dead letter to the index just before BullMQ's move. The sweep adds a missing entry later. */

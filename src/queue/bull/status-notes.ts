@@ -4,8 +4,10 @@ import type { Clock } from '../../runtime/clock.ts';
 import { isCode, type Code } from '../../runtime/errors.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import { runCommand, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
+import { intakeName, type IntakePlace } from '../../runtime/intake-key.ts';
 import { BACKLOG, BACKLOG_KEYS, backlogKeys } from '../backlog/backlog.ts';
 import { fileReason } from './failure-text.ts';
+import { REMOVALS } from './intake-removals.ts';
 import { queueKey } from './queue-keys.ts';
 
 const ENDS = ['done', 'superseded', 'dead'] as const;
@@ -30,25 +32,29 @@ export interface NoteLock {
 /**
  * With the note a finished job leaves its tenant's backlog, once; a job that then becomes a dead letter returns to it.
  * Also removes the job from the index of its gate (`parkedPrefix` and the gate's name): it may have come back unreleased.
+ * The content of a job that is done or superseded becomes a pending removal: `removal` is its name, or empty.
  * With an empty `token` the lock is not checked.
  */
 const WRITE = script({
   name: 'note',
-  keys: ['note', 'marker', 'lock', 'entry', ...BACKLOG_KEYS],
-  args: ['text', 'lifeMs', 'state', 'code', 'token', 'parkedPrefix', 'jobId'],
-  lua: `${BACKLOG}
+  keys: ['note', 'marker', 'lock', 'entry', ...BACKLOG_KEYS, 'removals'],
+  args: ['text', 'lifeMs', 'state', 'code', 'token', 'parkedPrefix', 'jobId', 'removal'],
+  lua: `${BACKLOG}${REMOVALS}
     if token ~= '' and redis.call('GET', lock) ~= token then return 0 end
     local gate = string.match(redis.call('HGET', entry, 'parked') or '', '(%S+)$')
     if gate then redis.call('ZREM', parkedPrefix .. gate, jobId) end
     redis.call('SET', note, text, 'PX', lifeMs)
     if state == 'dead' then entry_returns(entry) end
-    if state == 'done' or state == 'superseded' then entry_leaves(entry) end
+    if state == 'done' or state == 'superseded' then
+      entry_leaves(entry)
+      if removal ~= '' then removal_add(removals, removal) end
+    end
     if state == 'retrying' then return 1 end
     if redis.call('EXISTS', marker) == 1 then redis.call('HSET', marker, 'state', state, 'code', code) end
     return 1`,
 });
 
-/** With `lock`, writes only if the token holds it. Returns whether the note was written. */
+/** With `lock`, writes only if the token holds it. `content` is the job's content in S3. Returns whether the note was written. */
 export async function writeStatusNote(
   redis: Redis,
   keys: QueueKeys,
@@ -57,6 +63,7 @@ export async function writeStatusNote(
   lifeMs: number,
   note: Omit<StatusNote, 'since'>,
   lock?: NoteLock,
+  content?: IntakePlace,
 ): Promise<boolean> {
   const reason = note.reason === undefined ? '' : ` ${note.reason}`;
   const entry = lock?.entry ?? queueKey(keys, jobId);
@@ -73,6 +80,8 @@ export async function writeStatusNote(
     token: lock?.token ?? '',
     parkedPrefix: keys.parked(''),
     jobId,
+    removals: keys.intakeRemovals,
+    removal: content ? intakeName(content) : '',
   });
   return isWritten === 1;
 }

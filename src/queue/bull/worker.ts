@@ -52,7 +52,7 @@ const DRAIN_DELAY = 1;
 const LOG_EVERY_MS = 10_000;
 /** Delay before BullMQ repeats a move that failed with a lost connection. */
 const REPEAT_MS = 1000;
-/** Concurrent removals of content; above this, content is left to the sweep. */
+/** Concurrent removals of content; above this, content is left to the maintenance task. */
 const MAX_FOLLOW_UPS = 1000;
 
 export function startWorker(deps: WorkerDeps): QueueWorker {
@@ -99,11 +99,7 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
   };
   worker.on('error', onFault);
   worker.on('completed', ({ id = '', data }) =>
-    follow(
-      id,
-      () => deps.onCompleted(id, data),
-      'failed to delete content of a finished job; the sweep will delete it',
-    ),
+    follow(id, () => deps.onCompleted(id, data), 'failed to delete content of a finished job; it is deleted later'),
   );
   worker.on('stalled', (id) => {
     log.warn({ job: isJobId(id) ? id : '-' }, 'recovered stalled job');
@@ -143,7 +139,7 @@ async function stopWorker(
     processor.abort();
     drain.resolve();
   });
-  // Content of finished jobs is removed while jobs are drained, and left to the sweep after that.
+  // Content of finished jobs is removed while jobs are drained, and left to the maintenance task after that.
   const closed = worker.close().then(() => Promise.race([Promise.all(following), drain.promise]));
   const ended = Promise.all([closed, fairShareLoop.stop()]);
   try {

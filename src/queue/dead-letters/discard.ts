@@ -2,23 +2,17 @@
 // The removal from the failed set decides, so a dead letter is never both replayed and discarded.
 import type { Clock } from '../../runtime/clock.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
-import { INTAKE_ID, isJobId } from '../../runtime/names.ts';
+import { intakePlaceOf, isNewPlace, type IntakePlace } from '../../runtime/intake-key.ts';
 import { BACKLOG, BACKLOG_KEYS, backlogKeys } from '../backlog/backlog.ts';
+import { deleteRemovals, REMOVALS } from '../bull/intake-removals.ts';
 import { LEAVE, listKey, listName } from './index.ts';
 import { walkLetters, type LetterFilter } from './find.ts';
 import { failedKey, jobKey, letterQueueOf, type DeadLetter, type LetterPlace } from './letter.ts';
 
-/** Content in S3 of a discarded dead letter. */
-export interface LetterContent {
-  readonly id: string;
-  readonly tenant: string;
-  readonly content: { readonly intake: string };
-}
-
 export interface DiscardDeps {
   readonly places: readonly LetterPlace[];
   readonly clock: Clock;
-  readonly removeContent: (content: LetterContent) => Promise<void>;
+  readonly removeContent: (place: IntakePlace) => Promise<void>;
 }
 
 /** Result of discarding dead letters. */
@@ -27,7 +21,7 @@ export interface Discarded {
   readonly discarded: number;
   /** Number of dead letters that were replayed or discarded concurrently. */
   readonly alreadyTaken: number;
-  /** Number of deleted dead letters whose content is still in S3. The intake sweep deletes it. */
+  /** Number of deleted dead letters whose content is still in S3. It is deleted later. */
   readonly contentLeft: number;
 }
 
@@ -44,21 +38,23 @@ const CONCURRENCY = 50;
 /**
  * `beside`: other keys of the job that BullMQ may have written. Does nothing if the job became a dead letter again since it was
  * read. Calls that can fail come first: until `ZREM` it is still a dead letter, and the sweep repairs its list and its count.
- * Returns nil, or the name of its content in S3.
+ * Returns nil, or the name of its content in S3, which is then a pending removal.
  */
 const DISCARD = script({
   name: 'letter_discard',
-  keys: ['failed', 'entry', 'list', 'lists', ...BACKLOG_KEYS, '...beside'],
-  args: ['jobId', 'since', 'name'],
-  lua: `${LEAVE}${BACKLOG}
+  keys: ['failed', 'entry', 'list', 'lists', ...BACKLOG_KEYS, 'removals', '...beside'],
+  args: ['jobId', 'since', 'name', 'installation'],
+  lua: `${LEAVE}${BACKLOG}${REMOVALS}
     local found = redis.call('ZSCORE', failed, jobId)
     if not found or tonumber(found) ~= tonumber(since) then return false end
     local data = field_of(entry, 'data') or ''
+    local removal = removal_of(data, installation, jobId)
     leave(list, lists, jobId, since, name)
+    if removal then removal_add(removals, removal) end
     entry_leaves(entry)
     redis.call('ZREM', failed, jobId)
     redis.call('DEL', entry, unpack(beside))
-    return string.match(data, '"content":{"intake":"(%x+)"}') or ''`,
+    return removal or ''`,
 });
 
 const BESIDE = ['logs', 'dependencies', 'processed', 'failed', 'unsuccessful'];
@@ -89,25 +85,30 @@ export async function discardLetters(
 }
 
 async function discardOne(deps: DiscardDeps, letter: DeadLetter): Promise<'gone' | 'taken' | 'content left'> {
-  const { jobId, tenant, since } = letter;
+  const { jobId, since } = letter;
   const place = letterQueueOf(deps.places, letter);
   const entry = jobKey(place, jobId);
-  const intake = await runScript(place.redis, DISCARD, {
+  const { letterLists, intakeRemovals, installation } = place.keys;
+  const name = await runScript(place.redis, DISCARD, {
     failed: failedKey(place),
     entry,
     list: listKey(place, letter),
-    lists: place.keys.letterLists,
+    lists: letterLists,
     ...backlogKeys(place.keys),
+    removals: intakeRemovals,
+    installation,
     beside: BESIDE.map((suffix) => `${entry}:${suffix}`),
     jobId,
     since,
     name: listName(letter),
   });
-  if (typeof intake !== 'string') return 'taken';
-  // Only a job that sealdex added, with a tenant, has content of its own.
-  if (!INTAKE_ID.test(intake) || tenant === undefined || !isJobId(jobId)) return 'gone';
+  if (typeof name !== 'string') return 'taken';
+  const content = intakePlaceOf(name);
+  // A job that sealdex did not add has no content of its own.
+  if (!content || !isNewPlace(content)) return 'gone';
   try {
-    await deps.removeContent({ id: jobId, tenant, content: { intake } });
+    await deps.removeContent(content);
+    await deleteRemovals(place.redis, place.keys, [name]);
     return 'gone';
   } catch {
     return 'content left';
