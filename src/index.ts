@@ -54,6 +54,8 @@ export type {
   Waiting as ExportWaiting,
 } from './operator/offboarding.ts';
 export type { Heartbeat, JobData, Operator, QueueName, QueueStatus, Role as ProcessRole } from './operator/operator.ts';
+export type { IntakeSweepOptions, IntakeSwept, TenantOrphans } from './operator/intake.ts';
+export type { Recovered, RecoverOptions, RecoveryCounts } from './operator/recovery.ts';
 export type { SetKeyOptions } from './operator/set-key.ts';
 export type { ListedTenant } from './operator/tenant-files.ts';
 export type {

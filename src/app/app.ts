@@ -24,6 +24,8 @@ export type { ProbeAnswer } from '../operator/keys.ts';
 export type { Counts, Exported, DeletionStep, DeletionResult } from '../operator/offboarding.ts';
 export type { DeadLetter, Discarded, LetterFilter, Replayed } from '../operator/dead-letters.ts';
 export type { PlatformKeyContent } from '../operator/tenant-operator.ts';
+export type { Recovered } from '../operator/recovery.ts';
+export type { TenantOrphans } from '../operator/intake.ts';
 export type { ParkedJob } from '../operator/parked.ts';
 export type { GateChange } from '../operator/stops.ts';
 export type { KeyChanged } from '../operator/set-key.ts';

@@ -28,7 +28,7 @@ export function createOperator(settings?: Settings, options: OperatorOptions = {
     settings,
     'prompt',
     async (resources, stack) => {
-      const { config, clock, metrics, redis, store, tenants, audit, identity } = resources;
+      const { config, clock, log, metrics, redis, store, tenants, audit, identity } = resources;
       const { gates } = resources.keyAccess;
       const queue = stack.add(openQueue(config, redis, clock), (opened) => opened.close());
       const keys = redisKeys(config.queue);
@@ -39,6 +39,7 @@ export function createOperator(settings?: Settings, options: OperatorOptions = {
         ...shared,
         config,
         gates,
+        recovery: { ...shared, config, log, metrics, store: patient },
         offboarding: { config, clock, redis, keys, tenants, gates, store: patient, identity },
         probing: probing(resources),
         identity,

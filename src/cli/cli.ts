@@ -61,6 +61,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./status.ts')).statusCommand(),
   jobs: async () => (await import('./jobs.ts')).jobsCommand(),
   dead: async () => (await import('./dead.ts')).deadCommand(),
+  intake: async () => (await import('./intake.ts')).intakeCommand(),
+  recover: async () => (await import('./recover.ts')).recoverCommand(),
   audit: async () => (await import('./audit.ts')).auditCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   dev: async () => (await import('./dev/dev.ts')).devCommand(),

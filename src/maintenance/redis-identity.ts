@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../runtime/clock.ts';
 import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
-import { readBirth, writeBirth } from '../store/redis-identity.ts';
+import { readBirth, replaceBirth, writeBirth } from '../store/redis-identity.ts';
 import type { Store } from '../store/store.ts';
 
 export interface RedisIdentityDeps {
@@ -28,6 +28,12 @@ export async function ensureRedisIdentity(deps: RedisIdentityDeps): Promise<bool
   const here = await runCommand(redis.get(keys.birth));
   if (here !== null && (await readBirth(store, queue)) === undefined) await writeBirth(store, queue, here);
   return (await matchingRedisIdentity(deps)) !== undefined;
+}
+
+/** Makes this Redis the one of the bucket. Only if all jobs of the previous one are in it, or given up. */
+export async function acceptRedisIdentity({ redis, keys, store, queue }: RedisIdentityDeps): Promise<void> {
+  const here = await runCommand(redis.get(keys.birth));
+  if (here !== null) await replaceBirth(store, queue, here);
 }
 
 /** Returns the identity if Redis and S3 have the same; undefined if they differ or one has none. */

@@ -12,9 +12,12 @@ import {
   type TenantOperator,
   type TenantOperatorDeps,
 } from './tenant-operator.ts';
+import { createIntakeOperator, type IntakeOperator } from './intake.ts';
+import { createRecoveryOperator, type RecoveryDeps, type RecoveryOperator } from './recovery.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import type { JobFilter, UnfinishedJob } from '../queue/bull/job-list.ts';
 import type { JobFacts, QueueCounts } from '../queue/bull/job-lookup.ts';
+import type { SweepDeps } from '../maintenance/sweep.ts';
 import type { Store } from '../store/store.ts';
 
 export type { JobData } from '../jobs/jobs.ts';
@@ -60,7 +63,15 @@ export interface ShownJob extends JobFacts {
  * `TENANT_UNKNOWN` for a tenant that does not exist.
  */
 export interface Operator
-  extends KeyOperator, KeyCheckOperator, LetterOperator, TenantOperator, OffboardingOperator, AsyncDisposable {
+  extends
+    KeyOperator,
+    KeyCheckOperator,
+    LetterOperator,
+    TenantOperator,
+    OffboardingOperator,
+    IntakeOperator,
+    RecoveryOperator,
+    AsyncDisposable {
   /**
    * Queues, processes and keys as recorded in Redis. A process that was killed is included for some seconds.
    * @throws SealdexError `REDIS_FAILED`
@@ -84,6 +95,7 @@ export interface OperatorDeps extends TenantOperatorDeps {
   readonly queue: JobQueue;
   readonly store: Store;
   readonly offboarding: OffboardingDeps;
+  readonly recovery: RecoveryDeps & SweepDeps;
 }
 
 const queueStatus = (counts: QueueCounts, now: number): QueueStatus =>
@@ -118,6 +130,8 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
     },
     ...createLetterOperator(queue.letters, store),
     ...createOffboardingOperator(deps.offboarding),
+    ...createIntakeOperator(deps.recovery),
+    ...createRecoveryOperator(deps.recovery),
     jobs: (filter) => queue.list(filter),
     async job(jobId) {
       const facts = await queue.facts(jobId);

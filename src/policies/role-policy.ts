@@ -35,6 +35,7 @@ const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly Ac
     documents: ['Get', 'Delete', 'DeleteVersion'],
     originals: ['Get', 'Delete', 'DeleteVersion'],
     intake: ['Get', 'Put', 'Delete', 'DeleteVersion'],
+    birth: ['Get', 'Put'],
     reencrypted: ['Get', 'Delete', 'DeleteVersion'],
   },
 });

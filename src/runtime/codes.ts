@@ -198,6 +198,7 @@ export const CODES = Object.freeze({
     'the tenant was changed concurrently',
     'review the tenant with sealdex tenants show T and try again',
   ),
+  RECOVERY_RUNNING: none(75, 'another recovery is running', 'wait until it has ended, then run the command again'),
   CONFIG_INVALID: none(
     78,
     'a setting is invalid, or a resource it names is unusable',

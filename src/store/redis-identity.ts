@@ -15,6 +15,9 @@ export async function readBirth(store: Store, queue: string, signal?: AbortSigna
   return '';
 }
 
+export const replaceBirth = (store: Store, queue: string, mark: string): Promise<PutAnswer> =>
+  store.put(birthKey(queue), Buffer.from(mark), {});
+
 /** Writes the identity if there is none. */
 export const writeBirth = (store: Store, queue: string, mark: string): Promise<PutAnswer> =>
   store.put(birthKey(queue), Buffer.from(mark), { condition: { absent: true } });

@@ -45,7 +45,7 @@ const MEMBER = /^ {2}(?:declare |override )?(?:readonly )?(?!constructor)(\w+)\?
 
 /** Names of the types that an interface or class extends, or that a type combines. */
 function partsOf({ text }: Declaration): Set<string> {
-  const heading = /^(?:export )?(?:interface|class) [^{]* extends ([^{]*)/.exec(text)?.[1];
+  const heading = /^(?:export )?(?:interface|class) [^{]*\sextends\s([^{]*)/.exec(text)?.[1];
   const combined = heading ?? /^(?:export )?type \w+ =([^;{]*)/.exec(text)?.[1] ?? '';
   return new Set(combined.match(/\b[A-Z]\w+/g));
 }

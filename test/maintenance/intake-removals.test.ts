@@ -109,7 +109,8 @@ describe('a pending removal', () => {
     await drain();
     expect((await fixture.intake()).sort()).toEqual([name, unreadable].sort());
     expect((await pending()).sort()).toEqual([name, unreadable].sort());
-    for (const each of [name, unreadable]) await fixture.redis.del(`${fixture.deps.keys.prefix}:index:${each.split('/')[1]}`);
+    for (const each of [name, unreadable])
+      await fixture.redis.del(`${fixture.deps.keys.prefix}:index:${each.split('/')[1]}`);
     await makeDue();
     await drain();
     expect(await fixture.intake()).toEqual([]);

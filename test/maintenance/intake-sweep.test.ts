@@ -222,7 +222,10 @@ describe('the safety limit of a sweep', () => {
     await fixture.sweepAfter(1, sweep);
     expect(await fixture.intake()).toHaveLength(3);
     expect(await fixture.counted('sealdex_sweep_alarms_total')).toBe(1);
-    expect(fixture.log.at(-1)).toMatchObject({ level: 'info', facts: { seen: 1003, due: 1003, most: 1000, taken: 1000 } });
+    expect(fixture.log.at(-1)).toMatchObject({
+      level: 'info',
+      facts: { seen: 1003, due: 1003, most: 1000, taken: 1000 },
+    });
     await fixture.sweepAfter(1, sweep);
     expect(await fixture.intake()).toEqual([]);
     expect(await fixture.counted('sealdex_sweep_alarms_total')).toBe(1);
@@ -256,7 +259,8 @@ describe('the safety limit of a sweep', () => {
     const kept = [await fixture.content(), await fixture.content(), await fixture.content()];
     await fixture.sweepAfter(15, sweep);
     // A Redis that was restored from an older state has not got these jobs.
-    for (const name of kept.slice(1)) await fixture.redis.del(`${fixture.deps.keys.prefix}:index:${name.split('/')[1]}`);
+    for (const name of kept.slice(1))
+      await fixture.redis.del(`${fixture.deps.keys.prefix}:index:${name.split('/')[1]}`);
     await fixture.sweepAfter(1, sweep);
     await fixture.sweepAfter(1, sweep);
     expect(await fixture.intake()).toHaveLength(4);

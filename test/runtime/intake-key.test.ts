@@ -1,4 +1,4 @@
-// Names of content in intake: read as they were written, within the limit of S3, and told from foreign names.
+// Names of content in intake: parsed to the place that was written, within the limit of S3; foreign names are rejected.
 import { describe, expect, test } from 'vitest';
 import { intakeName, intakePlaceOf, oldIntakeName } from '../../src/runtime/intake-key.ts';
 import { newIntakePlace } from '../support/intake.ts';

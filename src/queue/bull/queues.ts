@@ -19,6 +19,7 @@ import {
   claim,
   confirm,
   mark,
+  raiseRevision,
   reserve,
   type Marker,
   type Reservation,
@@ -58,6 +59,8 @@ export interface JobQueue extends JobLookup {
   refuseWhenFull(): Promise<void>;
   /** A revision and a priority for each, or `TENANT_BACKLOG_FULL`. @throws SealdexError `CLOCK_SKEW` */
   reserve(requests: readonly ReservationRequest[]): Promise<(Reservation | SealdexError)[]>;
+  /** Makes the next revision higher than this one, which was assigned before. */
+  raiseRevision(revision: number): Promise<void>;
   /** The same with the marker of an idempotency key. @throws SealdexError `CLOCK_SKEW`, `TENANT_BACKLOG_FULL` */
   mark(jobId: string, request: ReservationRequest): Promise<Marker>;
   /** Sets the marker's fingerprint if it has none and its job is not in the queue. Returns the marker's fingerprint. */
@@ -128,6 +131,7 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     ...createJobLookup(all, redis, keys),
     refuseWhenFull: () => memoryLimit.refuse(),
     reserve: (requests) => reserveInQueues(own, requests),
+    raiseRevision: (revision) => raiseRevision(redis, keys, revision),
     mark: (jobId, request) => mark(own[request.queue].reserving, jobId, config.idempotencyMs, request),
     claim: (jobId, queueName, fingerprint) => claim(redis, own[queueName].keys, jobId, fingerprint),
     fingerprint: async (jobId) => (await runCommand(redis.hget(keys.marker(jobId), 'fingerprint'))) ?? undefined,

@@ -5,6 +5,7 @@ import { MAX_SKEW_MS, type Clock } from '../../runtime/clock.ts';
 import { isCode, SealdexError, type Code } from '../../runtime/errors.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import type { QueueKeys, Redis, RedisKeys } from '../../runtime/redis.ts';
+import { VALUES } from '../lua-values.ts';
 import { BACKLOG, type ReservationRequest } from '../backlog/backlog.ts';
 import { FAIR_KEYS, FAIR_SHARE, fairKeys } from './fair-share.ts';
 import { isEnd, knownCode, type EndState } from '../bull/status-notes.ts';
@@ -53,6 +54,16 @@ const RESERVE_LUA = `${FAIR_SHARE}${BACKLOG}
     if jobs > 0 and (jobs >= tonumber(maxJobs) or bytes + size > tonumber(maxBytes)) then return false end
     backlog_join(backlogJobs, backlogBytes, tenant, size)
     return true
+  end`;
+
+/** A revision that is further ahead of Redis' clock was not assigned by sealdex, and would stop all producers. */
+const RAISE_LUA = `${VALUES}
+  local function raise_revision(lastRevision, revision)
+    local now = tonumber(redis.call('TIME')[1]) * 1000000
+    if revision > now + ${2 * MAX_SKEW_MS * 1000} then return 0 end
+    if revision <= number_of(redis.call('GET', lastRevision)) then return 0 end
+    redis.call('SET', lastRevision, string.format('%.0f', revision))
+    return 1
   end`;
 
 /** Returns the first revision and the priority of each request, 0 if the backlog is full; or a code. */
@@ -165,6 +176,19 @@ export async function reserve(
   return priorities.map((priority) =>
     priority === 0 ? refusal('TENANT_BACKLOG_FULL') : { revision: revision++, priority },
   );
+}
+
+const RAISE = script({
+  name: 'raise_revision',
+  keys: ['lastRevision'],
+  args: ['revision'],
+  lua: `${RAISE_LUA}
+    return raise_revision(lastRevision, tonumber(revision))`,
+});
+
+/** Makes the next revision higher than this one, which was assigned before. */
+export async function raiseRevision(redis: Redis, keys: RedisKeys, revision: number): Promise<void> {
+  await runScript(redis, RAISE, { lastRevision: keys.revision, revision });
 }
 
 /**
