@@ -63,12 +63,15 @@ export function intakeOf(queue: string, jobId: string, data: JobData): IntakePla
   return intakePlace(queue, jobId, data, data.content);
 }
 
-export const intakePlace = (
+/** The place of the content that a job names as `intake`. */
+export function intakePlace(
   queue: string,
   jobId: string,
   { tenant, kind, revision, object, corpus }: DocumentJobData,
   { intake }: { readonly intake: string },
-): IntakePlace => ({ tenant, jobId, queue, kind, revision, object, corpus, intake });
+): IntakePlace {
+  return { tenant, jobId, queue, kind, revision, object, corpus, intake };
+}
 
 /** A job as a handler receives it. `data` is unchecked. */
 export interface TakenJob {

@@ -48,6 +48,13 @@ export interface IntakeOperator {
   sweepIntake(options?: IntakeSweepOptions): Promise<IntakeSwept>;
 }
 
+const sumOf = (tenant: string, orphans: readonly Orphan[]): TenantOrphans => ({
+  tenant,
+  objects: orphans.length,
+  bytes: orphans.reduce((sum, { bytes }) => sum + bytes, 0),
+  oldest: orphans[0]!.modifiedAt,
+});
+
 export const createIntakeOperator = (deps: SweepDeps): IntakeOperator => ({
   async sweepIntake({ take, isDry = false, signal = new AbortController().signal } = {}) {
     const swept = await sweepIntake(deps, { take, isDry }, signal);
@@ -61,11 +68,4 @@ export const createIntakeOperator = (deps: SweepDeps): IntakeOperator => ({
     const tenants = [...Map.groupBy(orphans, ({ place }) => place.tenant)].map(([tenant, own]) => sumOf(tenant, own));
     return { seen, due, taken, tenants: tenants.toSorted((one, other) => one.oldest - other.oldest) };
   },
-});
-
-const sumOf = (tenant: string, orphans: readonly Orphan[]): TenantOrphans => ({
-  tenant,
-  objects: orphans.length,
-  bytes: orphans.reduce((sum, { bytes }) => sum + bytes, 0),
-  oldest: orphans[0]!.modifiedAt,
 });
