@@ -183,7 +183,7 @@ describe('a sweep deletes no content', () => {
     await fixture.sweepAfter(15, sweep);
     await fixture.sweepAfter(1, sweep);
     expect(await fixture.intake()).toEqual(others.sort());
-    expect(await suspects()).toEqual([]);
+    expect(await candidates()).toEqual([]);
   });
 
   it('under an old key, which names no installation, if another installation uses the bucket', async () => {
