@@ -20,8 +20,8 @@ export function reconcileCommand(): Command {
       `
 Calls are matched by AWS request id; then operation, key, encryption context
 and result are compared. Calls without a response are matched by their content
-within 5 minutes. CloudTrail files can be log files, one event per line, or the
-output of aws cloudtrail lookup-events. CloudTrail is up to 15 minutes late.
+within 5m. CloudTrail files can be log files, one event per line, or the output
+of aws cloudtrail lookup-events. CloudTrail is up to 15m late.
 
 AWS logs every successful call in the key owner's account, but not every denied
 one. Missing denied calls are listed separately and do not count as differences.

@@ -37,7 +37,7 @@ export function replayCommand(): Command {
       `
 Replays only dead letters that existed at the start, each exactly once even if
 several replays run. After Ctrl-C, run the command again to continue. Then waits
-for results until none arrives for 10 seconds.
+for results until none arrives for 10s.
 
 Exit codes:
   0   success

@@ -24,7 +24,7 @@ export function deadCommand(): Command {
       'after',
       `
 A job that cannot succeed is kept as a dead letter, with its content, for
-SEALDEX_LETTER_MAX_MS (90 days).
+SEALDEX_LETTER_MAX_MS (90d).
 
 Examples:
   sealdex dead list --tenant acme

@@ -17,7 +17,7 @@ export function demoCommand(): Command {
       `
 Starts a local Redis, S3 and KMS, indexes documents from node_modules, extracts
 files in a dozen formats, disables and re-enables a tenant's KMS key, replays a
-dead letter, and cleans up. Takes under 30 seconds.
+dead letter, and cleans up. Takes under 30s.
 ${NEEDS_LOCAL_PACKAGE}
 
 Exit codes:

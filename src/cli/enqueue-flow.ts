@@ -42,7 +42,7 @@ export const withEnqueueOptions = (command: Command, what: string, corpusHelp: s
   command
     .requiredOption('--tenant <name>', `tenant that owns the ${what}`)
     .requiredOption('--corpus <name>', corpusHelp)
-    .option('--wait', 'wait until every job is done, parked or dead; gives up after 2 minutes without progress')
+    .option('--wait', 'wait until every job is done, parked or dead; gives up after 2m without progress')
     .option('--json', 'print NDJSON: one line per job, one per finished job with --wait, and the totals');
 
 /** Result of one item. An error concerns that item, or is an outage that affects all items. */

@@ -30,9 +30,9 @@ export function explainOutcome(state: 'dead' | 'parked', code: Code, reason: str
 /** Message of a command that waits for jobs while none of them ends. */
 export function stallMessage({ error, code }: StallReason): string {
   if (error) return `${textOf(error)} Still waiting.`;
-  if (code === undefined) return 'No job has finished for 10 seconds. Check that a worker is running: sealdex status';
+  if (code === undefined) return 'No job has finished for 10s. Check that a worker is running: sealdex status';
   const { description, remedy } = CODES[code];
-  return `No job has finished for 10 seconds. Jobs are retrying because ${description} (${code}). ${sentenceOf(remedy)}`;
+  return `No job has finished for 10s. Jobs are retrying because ${description} (${code}). ${sentenceOf(remedy)}`;
 }
 
 /** `done` is the word for a successful job: `stored`. */

@@ -41,7 +41,7 @@ function showCommand(): Command {
       'after',
       `
 The state is queued, active, retrying, parked, done, superseded, dead or unknown.
-A finished job is known for SEALDEX_STATUS_MS (1 hour), a dead letter until it is
+A finished job is known for SEALDEX_STATUS_MS (1h), a dead letter until it is
 discarded. For a parked job, also shows how often it was parked, its gate and
 the next probe.
 

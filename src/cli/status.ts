@@ -16,8 +16,8 @@ export function statusCommand(): Command {
       'after',
       `
 Delayed jobs wait for a retry; parked jobs wait for a KMS key. A stopped process
-disappears from the list within 10 seconds. --json adds the tenants whose data
-keys each process holds.
+disappears from the list within 10s. --json adds the tenants whose data keys
+each process holds.
 
 Examples:
   sealdex status

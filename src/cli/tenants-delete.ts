@@ -33,8 +33,8 @@ export function deleteTenantCommand(): Command {
 The tenant is disabled immediately: requests are rejected, reads fail and its
 jobs end. Its jobs, dead letters, documents, original files, intake content,
 older versions and unfinished uploads are deleted at once. They are deleted again
-after 17 minutes, when no process can still have the tenant cached, until a full
-pass finds nothing. If interrupted, run the command again.
+after 17m, when no process can still have the tenant cached, until a full pass
+finds nothing. If interrupted, run the command again.
 
 tenants/<tenant>.json remains with the KMS keys the tenant had; the name cannot
 be reused. Copies elsewhere (backups, bucket replicas, logs) are not deleted.
@@ -134,7 +134,7 @@ function printStep(step: DeletionStep): void {
   if (step.step === 'waiting') {
     const left = approximateDuration(step.until - systemClock.now());
     printNotice(
-      `Waiting until ${time(step.until)} (${left}) before the final pass: 5 min for cached tenants, 10 min for uploads, 2 min for clock differences. You can press Ctrl-C and run the command again later.`,
+      `Waiting until ${time(step.until)} (${left}) before the final pass: 5m for cached tenants, 10m for uploads, 2m for clock differences. You can press Ctrl-C and run the command again later.`,
     );
   }
   if (step.step === 'pass') printNotice(`Pass finished: ${step.found} found.`);

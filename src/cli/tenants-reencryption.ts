@@ -36,7 +36,7 @@ export function reencryptionLines(moving: ReencryptionView): string[] {
   if (state === 'none') return [];
   if (state === 'not begun')
     return [
-      `${changed}. Stored objects are still encrypted under ${former}. Re-encryption starts within an hour; to start it now: ${again}`,
+      `${changed}. Stored objects are still encrypted under ${former}. Re-encryption starts within 1h; to start it now: ${again}`,
     ];
   return state === 'done' ? doneLines(moving, changed, former, again) : moveLines(moving, changed, former);
 }

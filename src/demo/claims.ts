@@ -23,7 +23,7 @@ export function claimsOf(result: DemoResult): Claim[] {
   const add = (claim: string, holds: boolean | undefined, measured: string): void =>
     void claims.push({ claim, measured, holds });
 
-  const rate = `${result.seconds} s, ${result.documentsPerSecond} per second`;
+  const rate = `${result.seconds}s, ${result.documentsPerSecond} per second`;
   const isStored = documents > 0 && failed === 0;
   add('Documents are stored', isStored, `${number(documents - failed)} of ${number(documents)} in ${rate}`);
   const isRead = uploads.dead === CUT_FILES && uploads.stored === uploads.files - CUT_FILES;
@@ -42,7 +42,7 @@ export function claimsOf(result: DemoResult): Claim[] {
   const areProbes = probes > 0 && kmsCallsWhileShut <= MAX_CALLS_PER_PROBE * probes;
   add('Only probes call KMS', areProbes, `${kmsCallsWhileShut} calls, ${probes} probes`);
   const [before, during] = [others.p50MsBefore, others.p50MsDuring].map(Math.round);
-  add('Other tenants continue', others.p50MsDuring > 0, `median ${before} ms before, ${during} ms during the outage`);
+  add('Other tenants continue', others.p50MsDuring > 0, `median ${before}ms before, ${during}ms during the outage`);
   add(
     'Dead letters can be replayed',
     dead.before > 0 && dead.after === 0,

@@ -44,7 +44,7 @@ export async function showOutage(
   const gateNow = async (): Promise<GateFacts | undefined> =>
     (gate = (await operator.gates({ tenant, keyArn: kmsKeyArn })).gates[0]);
 
-  screen.say(`Documents of all tenants keep coming. Workers probe an unusable key every ${PROBE_MS / 1000} s here.`);
+  screen.say(`Documents of all tenants keep coming. Workers probe an unusable key every ${PROBE_MS}ms here.`);
   let rounds = 0;
   await flowUntil(async () => (rounds += 1) >= ROUNDS_BEFORE);
   const p50MsBefore = medianOf(flow.waitsMs.splice(0));

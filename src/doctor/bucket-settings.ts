@@ -42,7 +42,7 @@ async function versions(settings: BucketSettings, signal: AbortSignal): Promise<
   const observed = `Versioning is ${state === 'on' ? 'on' : 'suspended'}: deleted and replaced documents stay in the bucket as older versions`;
   if (open.length === 0) {
     const days = Math.max(...dropping.map(({ dropsVersionsAfterDays = 0 }) => dropsVersionsAfterDays));
-    return warning(`${observed}, for at most ${days} days.`, 'Include these days in your deletion commitments.');
+    return warning(`${observed}, for at most ${days}d.`, 'Include this time in your deletion commitments.');
   }
   return warning(
     `${observed}, without a limit under ${open.join(', ')}.`,
@@ -68,7 +68,7 @@ function lifecycleOf(rules: readonly LifecycleRule[]): CheckResult {
 
 /** The effect of a rule on current objects that sealdex still needs. */
 function effectOf({ expiresAfterDays, expiresAt, movesTo }: LifecycleRule): string | undefined {
-  if (expiresAfterDays !== undefined) return `deletes objects after ${expiresAfterDays} days`;
+  if (expiresAfterDays !== undefined) return `deletes objects after ${expiresAfterDays}d`;
   if (expiresAt !== undefined) return `deletes objects on ${expiresAt.toISOString().slice(0, 10)}`;
   const cold = movesTo.filter((name) => COLD.has(name));
   return cold.length === 0 ? undefined : `moves objects to ${cold.join(', ')}, where they cannot be read`;

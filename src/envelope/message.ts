@@ -192,7 +192,7 @@ async function* decryptFrames(
 
 function fieldsOf(key: WrappedKey, { frameBytes = FRAME_BYTES }: MessageOptions): HeaderFields {
   if (!Number.isInteger(frameBytes) || frameBytes < 1 || frameBytes > FRAME_BYTES_MAX) {
-    throw internalError('The length of a frame must be a whole number from 1 to 16 MiB.');
+    throw internalError('The length of a frame must be a whole number from 1B to 16MiB.');
   }
   return headerFields(key, frameBytes);
 }

@@ -62,7 +62,7 @@ export const GATE_ACTIONS: Readonly<Record<GateCode, GateAction>> = Object.freez
   ),
   KEY_NOT_FOUND: row(
     'tenant',
-    'The ARN or region is wrong, or the key was just created or deleted. After 24 hours the key is treated as deleted.',
+    'The ARN or region is wrong, or the key was just created or deleted. After 24h the key is treated as deleted.',
     'aws kms describe-key --key-id {key} --region {region}',
   ),
   KEY_BLOCKED: row(

@@ -59,12 +59,7 @@ export const CODES = Object.freeze({
     'Redis returned an error or timed out',
     'check that Redis is running, has free memory, and matches REDIS_URL',
   ),
-  DEADLINE: retry(
-    69,
-    8,
-    'the job exceeded its 5-minute deadline',
-    'check for slow S3 requests or a very large document',
-  ),
+  DEADLINE: retry(69, 8, 'the job exceeded its deadline of 5m', 'check for slow S3 requests or a very large document'),
   INTERNAL: retry(70, 5, 'an unexpected error occurred', 'report a bug and include the log line'),
   JOB_NEWER: retry(
     75,
@@ -77,7 +72,7 @@ export const CODES = Object.freeze({
     "no action needed, sealdex retries; if it persists, check the tenant's KMS key and S3",
   ),
   MEMORY_BUDGET_FULL: defer(
-    'the job waited 60 seconds for memory that other jobs are using',
+    'the job waited 60s for memory that other jobs are using',
     'no action needed, sealdex retries; if it persists, raise SEALDEX_IN_FLIGHT_BYTES or add workers',
   ),
   REENCRYPTION_NOT_DUE: defer(
@@ -159,7 +154,7 @@ export const CODES = Object.freeze({
   GATE_UNKNOWN: retry(
     75,
     0,
-    "the state of the KMS key's gate could not be read from Redis for 5 seconds",
+    "the state of the KMS key's gate could not be read from Redis for 5s",
     'try again (jobs are retried automatically); if it persists, check Redis',
   ),
   OBJECT_MISMATCH: none(
@@ -185,7 +180,7 @@ export const CODES = Object.freeze({
   QUEUE_FULL: none(75, 'Redis has used 75% of its memory', 'retry later; add Redis memory or workers'),
   CLOCK_SKEW: none(
     75,
-    "this host's clock differs from the Redis clock by more than 60 seconds",
+    "this host's clock differs from the Redis clock by more than 60s",
     'synchronize both clocks with NTP',
   ),
   IDEMPOTENCY_CONFLICT: none(

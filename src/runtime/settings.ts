@@ -197,7 +197,7 @@ export const SETTINGS = Object.freeze({
     'keyCheckMs',
     '5m',
     'duration',
-    'interval of the revocation check, which re-verifies cached data keys with KMS. 0: disabled, a revocation takes effect when the cached key expires (at most one hour)',
+    'interval of the revocation check, which re-verifies cached data keys with KMS. 0: disabled, a revocation takes effect when the cached key expires (at most 1h)',
     duration('0', '1h'),
   ),
   SEALDEX_WHEN_KEY_SHUT: optional(

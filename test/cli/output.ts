@@ -21,9 +21,7 @@ export const linesOf = (text: string): string[] => (text === '' ? [] : text.repl
 export const noticesOf = (stderr: string): string[] =>
   linesOf(stderr).filter(
     (line) =>
-      !/^(finished \d+\/\d+|uploaded .*|Still extracting the file\.|No job has finished for 10 seconds\..*)$/.test(
-        line,
-      ),
+      !/^(finished \d+\/\d+|uploaded .*|Still extracting the file\.|No job has finished for 10s\..*)$/.test(line),
   );
 
 /** Every line of an output as JSON; fails for any other line. */

@@ -77,7 +77,7 @@ test('the stall notice has the code of a retrying job', async () => {
 
 test('the stall message explains the code and the remedy, and without a code suggests to check for a worker', () => {
   expect(stallMessage({ code: 'STALLED' })).toBe(
-    'No job has finished for 10 seconds. Jobs are retrying because the worker that was processing the job crashed or froze (STALLED). No action needed, sealdex retries; if it persists, check the worker logs for crashes.',
+    'No job has finished for 10s. Jobs are retrying because the worker that was processing the job crashed or froze (STALLED). No action needed, sealdex retries; if it persists, check the worker logs for crashes.',
   );
   expect(stallMessage({})).toContain('Check that a worker is running');
   expect(stallMessage({ error: new SealdexError('REDIS_FAILED') })).toContain('(REDIS_FAILED). Check');

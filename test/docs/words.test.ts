@@ -1,12 +1,9 @@
 // Words of the texts that users read: help, errors, log messages, tables and pages have none of the retired ones.
 // The names of tests and all comments have none of them either.
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Command } from 'commander';
 import { expect, test } from 'vitest';
-import { buildProgram } from '../../src/cli/cli.ts';
 import { codeOf } from '../layers/source-text.ts';
-import { DOCS, fileOf, ROOT } from './pages.ts';
+import { DOCS, fileOf } from './pages.ts';
+import { filesOf, helps, PRINTING, textsIn } from './texts.ts';
 
 /** Each has a plain word in its place, or leaves open which part acts. */
 const RETIRED =
@@ -15,35 +12,11 @@ const RETIRED =
 const retiredIn = (text: string): string[] =>
   text.split('\n').filter((line) => RETIRED.test(line.replaceAll(/`[^`]*`|^ {4}.*$/g, '')));
 
-/** Message of ioredis that src/runtime/redis-errors.ts compares. */
-const FOREIGN = "Stream isn't writeable";
+test.each(await helps())('the help of %s has no retired word', (_, help) => {
+  expect(retiredIn(help)).toEqual([]);
+});
 
-/** Quoted texts of more than one word: the others are names and values. */
-const textsIn = (source: string): string[] =>
-  codeOf(source).texts.filter((text) => /\S\s+\S/.test(text) && text !== FOREIGN);
-
-/** Everything that prints, throws or logs; packages/local-aws imitates the texts of AWS. */
-const SOURCES = ['packages/extract/src', 'packages/local-aws/src/bin.ts', 'src'];
-
-const filesOf = (path: string): string[] =>
-  path.endsWith('.ts')
-    ? [path]
-    : readdirSync(join(ROOT, path), { recursive: true, encoding: 'utf8' })
-        .filter((name) => name.endsWith('.ts'))
-        .map((name) => join(path, name));
-
-const commandsOf = (command: Command): Command[] => [command, ...command.commands.flatMap(commandsOf)];
-
-test.each(commandsOf(await buildProgram()).map((command) => [command.name(), command] as const))(
-  'the help of %s has no retired word',
-  (_, command) => {
-    let help = '';
-    command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
-    expect(retiredIn(help)).toEqual([]);
-  },
-);
-
-test.each(SOURCES.flatMap(filesOf))('the texts of %s have no retired word', (path) => {
+test.each(PRINTING)('the texts of %s have no retired word', (path) => {
   expect(textsIn(fileOf(path)).flatMap(retiredIn)).toEqual([]);
 });
 

@@ -34,15 +34,15 @@ test('versioning with a lifecycle rule causes a warning, with the days until rem
   bucket.set({ versioning: 'suspended', lifecycle: [{ ...ALL, dropsVersionsAfterDays: 7 }] });
   const { versions } = await findings();
   expect(versions.status).toBe('warn');
-  expect(versions.observed).toMatch(/^Versioning is suspended: .*, for at most 7 days\.$/);
+  expect(versions.observed).toMatch(/^Versioning is suspended: .*, for at most 7d\.$/);
 });
 
 test.each<[string, Partial<LifecycleRule>, RegExp | undefined]>([
-  ['all objects', { expiresAfterDays: 30 }, /deletes objects after 30 days under documents\/, intake\/, originals\//],
+  ['all objects', { expiresAfterDays: 30 }, /deletes objects after 30d under documents\/, intake\/, originals\//],
   [
     'one prefix of sealdex',
     { prefix: 'documents/', expiresAfterDays: 30 },
-    /^Rule r1 deletes objects after 30 days under documents\/\.$/,
+    /^Rule r1 deletes objects after 30d under documents\/\.$/,
   ],
   ['part of one', { prefix: 'intake/acme/', expiresAfterDays: 30 }, /under intake\/\.$/],
   ['a prefix and a tag', { prefix: 'documents/', isForTagged: true, expiresAfterDays: 30 }, undefined],

@@ -30,8 +30,8 @@ ${FIRST_PORT + 2} (KMS and STS) and ${FIRST_PORT + 3} (/livez, /readyz and /metr
 Stores its state in ${FOLDER}/ in the current directory; delete it to start over.
 Press Ctrl-C to stop.
 
-The revocation check runs every 5 s, and an unusable key is probed every 1 to
-5 s. To try a key outage: sealdex dev key --help
+The revocation check runs every 5s, and an unusable key is probed every 1s to
+5s. To try a key outage: sealdex dev key --help
 ${NEEDS_LOCAL_PACKAGE}
 
 Examples:
@@ -125,7 +125,7 @@ Disable the key as the tenant would, and see that reads fail and jobs wait:
   npx sealdex jobs list
   npx sealdex keys list
 
-Enable it, and see within 15 seconds that the gate opens and the job is done:
+Enable it, and see within 15s that the gate opens and the job is done:
 
   npx sealdex dev key enable acme
   npx sealdex jobs list
