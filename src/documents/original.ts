@@ -1,6 +1,7 @@
 // Plaintext bytes of an original: a head line with its document, then the unchanged file.
 import { z } from 'zod';
 import { SealdexError } from '../runtime/errors.ts';
+import { isNewerThan, NEWER, newerMessage } from '../runtime/newer.ts';
 
 const originalHead = z.looseObject({
   v: z.literal(1),
@@ -47,10 +48,12 @@ export async function readOriginal(source: AsyncIterable<Uint8Array>): Promise<O
     held = Buffer.concat([held, value]);
     end = held.indexOf(LF);
   }
-  const head = parseHead(held.subarray(0, end));
+  const line = parseJson(held.subarray(0, end));
+  const head = originalHead.safeParse(line).data;
   if (!head) {
     await close();
-    throw unreadable();
+    if (!isNewerThan(1, line)) throw unreadable();
+    throw new SealdexError('OBJECT_UNREADABLE', newerMessage('The stored file'), { reason: NEWER });
   }
   return { head, body: bodyOf(head, held.subarray(end + 1), chunks, close), [Symbol.asyncDispose]: close };
 }
@@ -76,9 +79,9 @@ async function* bodyOf(
   if (seen !== head.bytes) throw unreadable();
 }
 
-function parseHead(bytes: Buffer): OriginalHead | undefined {
+function parseJson(bytes: Buffer): unknown {
   try {
-    return originalHead.safeParse(JSON.parse(bytes.toString('utf8'))).data;
+    return JSON.parse(bytes.toString('utf8'));
   } catch {
     return undefined;
   }

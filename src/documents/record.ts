@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { parseBig } from '../runtime/json.ts';
+import { isNewerThan, NEWER, newerMessage } from '../runtime/newer.ts';
 import { chunkingOf } from './chunking.ts';
 import type {
   CoreDocument,
@@ -199,7 +200,7 @@ export interface RecordReading extends AsyncDisposable {
 /**
  * Reads a record from a stream of decrypted bytes, no further than the head needs; `parts` continues. Errors of the source are
  * rethrown unchanged.
- * @throws SealdexError `OBJECT_UNREADABLE` (here or from `parts`) if the record is invalid
+ * @throws SealdexError `OBJECT_UNREADABLE` (here or from `parts`) if the record is invalid or of a newer version
  */
 export async function readRecord(source: AsyncIterable<Uint8Array>): Promise<RecordReading> {
   // Head and parts come from one generator: once it has started, return() always reaches the source.
@@ -251,12 +252,16 @@ function toDoubles(value: unknown): void {
 }
 
 function parseLine<T>(shape: z.ZodType, bytes: Buffer, otherwise: string): T {
+  let isNewer = false;
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     const value = parseBig(text);
     if (shape.safeParse(value).success) return withDoubles(value as Record<string, unknown>) as T;
+    isNewer = shape === LINES.head && isNewerThan(1, value);
   } catch {
     // The parser's message quotes content.
   }
-  throw unreadable(otherwise);
+  throw isNewer
+    ? new SealdexError('OBJECT_UNREADABLE', newerMessage('The record'), { reason: NEWER })
+    : unreadable(otherwise);
 }

@@ -4,7 +4,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { Log } from '../runtime/log.ts';
 import type { GateEvent } from './gate-events.ts';
-import type { Gate } from './gate-record.ts';
+import { newerGate, type Gate } from './gate-record.ts';
 import type { Replaced, Replacement } from './gate-storage.ts';
 import type { ProbeTimes } from './schedule.ts';
 import { transition } from './transitions.ts';
@@ -29,7 +29,8 @@ const MAX_ROUNDS = 5;
 /**
  * With `seen` the event was observed at that state of the gate, and is dropped if the gate was changed since.
  * Without `seen` it applies to the current gate; after a lost race it is decided again.
- * @throws SealdexError `REDIS_FAILED`; `TENANT_CHANGED` after losing the race repeatedly
+ * @throws SealdexError `REDIS_FAILED`; `GATE_UNKNOWN` if a newer release wrote the gate; `TENANT_CHANGED` after losing the race
+ * repeatedly
  */
 export async function compareAndSetGate(
   { read, replace, clock, times, log }: CompareAndSetDeps,
@@ -40,6 +41,7 @@ export async function compareAndSetGate(
   const id = gateId(key);
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const gate = seen ?? (await read(id));
+    if (gate.isNewer) throw newerGate(key);
     const settings = { ...times, random: Math.random };
     const change = transition({ key, record: gate.record, event, now: clock.now(), settings });
     if (!change) return { isChanged: false, gate };

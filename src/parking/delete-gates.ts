@@ -4,6 +4,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { silentLog } from '../runtime/log.ts';
 import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { compareAndSetGate, type CompareAndSetDeps } from './compare-and-set.ts';
+import { newerGate } from './gate-record.ts';
 import { readGate, replaceGate } from './gate-storage.ts';
 import type { ProbeTimes } from './schedule.ts';
 
@@ -38,7 +39,8 @@ export async function deleteGates(deps: DeleteGatesDeps, tenant: string, isDry: 
 
 async function deleteGate({ redis, keys, clock, times }: DeleteGatesDeps, id: string): Promise<void> {
   const read: CompareAndSetDeps['read'] = (of) => readGate(redis, keys, of);
-  const { epoch, record } = await read(id);
+  const { epoch, record, isNewer } = await read(id);
+  if (isNewer) throw newerGate({ tenant: id.slice(0, id.indexOf(':')) });
   if (record && gateId(record) === id) {
     const replace: CompareAndSetDeps['replace'] = (...change) => replaceGate(redis, keys, ...change);
     await compareAndSetGate({ read, replace, clock, times, log: silentLog }, record, { kind: 'tenantErased' });

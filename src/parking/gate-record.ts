@@ -1,8 +1,9 @@
 // Gate records: the circuit breaker of one tenant and KMS key as JSON, its states and its parser.
 import { z } from 'zod';
 import type { KeyRef } from '../runtime/key-ref.ts';
-import { isCode, type Code } from '../runtime/errors.ts';
+import { isCode, SealdexError, type Code } from '../runtime/errors.ts';
 import { NAME } from '../runtime/names.ts';
+import { isNewerThan, NEWER, newerMessage } from '../runtime/newer.ts';
 
 const GATE_STATES = ['open', 'shut', 'draining', 'destroyed'] as const;
 
@@ -41,9 +42,15 @@ export interface GateRecord extends KeyRef {
 export interface Gate {
   readonly epoch: number;
   readonly record?: GateRecord;
+  /** A newer release wrote the gate: its state is unknown, and it must not be changed. */
+  readonly isNewer?: true;
 }
 
 export const NO_GATE: Gate = Object.freeze({ epoch: 0 });
+
+/** The error of work under a gate that a newer release wrote, and of its changes. */
+export const newerGate = ({ tenant }: Pick<KeyRef, 'tenant'>): SealdexError =>
+  new SealdexError('GATE_UNKNOWN', newerMessage(`The gate of tenant ${tenant}`), { reason: NEWER });
 
 /** Whether the gate stops new work under the key. */
 export const isClosed = ({ record }: { readonly record?: GateRecord | undefined }): boolean =>
@@ -74,8 +81,11 @@ const gateRecord = z.object({
 export function parseGate(text: string | null | undefined): Gate {
   const found = /^(\d{1,15}) (.*)$/s.exec(text ?? '');
   if (!found) return NO_GATE;
-  const parsed = gateRecord.safeParse(parseJson(found[2] ?? ''));
-  return { epoch: Number(found[1]), ...(parsed.success ? { record: parsed.data as GateRecord } : {}) };
+  const epoch = Number(found[1]);
+  const value = parseJson(found[2] ?? '');
+  if (isNewerThan(1, value)) return { epoch, isNewer: true };
+  const parsed = gateRecord.safeParse(value);
+  return { epoch, ...(parsed.success ? { record: parsed.data as GateRecord } : {}) };
 }
 
 function parseJson(text: string): unknown {

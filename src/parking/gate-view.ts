@@ -5,7 +5,7 @@ import { SealdexError, type Code } from '../runtime/errors.ts';
 import { Listeners } from '../runtime/listeners.ts';
 import type { Redis, RedisKeys } from '../runtime/redis.ts';
 import type { OperatorStop } from '../tenants/operator-stop.ts';
-import { isClosed, NO_GATE, type Gate, type GateRecord } from './gate-record.ts';
+import { isClosed, newerGate, NO_GATE, type Gate, type GateRecord } from './gate-record.ts';
 import { readEpoch, readGates, replaceGate, type Replaced, type Replacement } from './gate-storage.ts';
 import { isClosing } from './transitions.ts';
 
@@ -56,7 +56,8 @@ export class GateView {
     const { keyArn, operatorStop } = owner;
     if (operatorStop) return refusalOf(operatorStop.code, keyArn, operatorStop.since);
     if (this.#isUnknown()) return new SealdexError('GATE_UNKNOWN');
-    const { record } = this.get(this.#idOf(owner));
+    const { record, isNewer } = this.get(this.#idOf(owner));
+    if (isNewer) return newerGate(owner);
     if (!record || !isClosed({ record })) return undefined;
     let refusal = this.#refusals.get(record);
     if (!refusal) this.#refusals.set(record, (refusal = refusalOf(record.code, keyArn, record.since, record)));

@@ -18,7 +18,8 @@ export { UNKNOWN_MS, type GateOwner } from './gate-view.ts';
 export interface Gates {
   /**
    * Whether work under the key may proceed: undefined, or why not.
-   * @returns SealdexError with the gate's code, `keyArn` and `since`; `GATE_UNKNOWN` if gates could not be read for 5 s
+   * @returns SealdexError with the gate's code, `keyArn` and `since`; `GATE_UNKNOWN` if gates could not be read for 5 s, or a
+   * newer release wrote the gate
    */
   readonly refusal: (owner: GateOwner) => SealdexError | undefined;
   /** From this process's view. */

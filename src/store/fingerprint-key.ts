@@ -1,5 +1,7 @@
 // system/<queue>/fingerprint-key: the wrapped secret of an installation's request fingerprints.
 import { z } from 'zod';
+import { SealdexError } from '../runtime/errors.ts';
+import { isNewerThan, NEWER, newerMessage } from '../runtime/newer.ts';
 import { readAll, type PutAnswer, type Store } from './store.ts';
 
 export const fingerprintKeyName = (queue: string): string => `system/${queue}/fingerprint-key`;
@@ -25,12 +27,20 @@ export interface StoredSecret {
   readonly secret: WrappedSecret | undefined;
 }
 
-/** Returns undefined if the object does not exist. */
+/**
+ * Returns undefined if the object does not exist.
+ * @throws SealdexError `STORE_FAILED` with reason `Newer` for one of a newer version, which must not be replaced
+ */
 export async function readFingerprintKey(store: Store, queue: string): Promise<StoredSecret | undefined> {
   const stored = await store.get(fingerprintKeyName(queue));
   if (!stored) return undefined;
   const { etag } = stored;
-  if (stored.bytes <= MAX_BYTES) return { etag, secret: parse((await readAll(stored)).toString()) };
+  if (stored.bytes <= MAX_BYTES) {
+    const value = parseJson((await readAll(stored)).toString());
+    if (isNewerThan(1, value))
+      throw new SealdexError('STORE_FAILED', newerMessage(fingerprintKeyName(queue)), { reason: NEWER });
+    return { etag, secret: wrappedSecret.safeParse(value).data };
+  }
   stored.discard();
   return { etag, secret: undefined };
 }
@@ -46,9 +56,9 @@ export const writeFingerprintKey = (
     condition: etag === undefined ? { absent: true } : { etag },
   });
 
-function parse(text: string): WrappedSecret | undefined {
+function parseJson(text: string): unknown {
   try {
-    return wrappedSecret.safeParse(JSON.parse(text)).data;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

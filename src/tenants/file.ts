@@ -1,6 +1,7 @@
 // Tenant files: read, and written without losing concurrent changes. The content after a change is defined in merge.ts;
 // tenants.ts caches files and announces changes.
 import { SealdexError } from '../runtime/errors.ts';
+import { isNewerThan, NEWER, newerMessage } from '../runtime/newer.ts';
 import { isRefusal, type Store } from '../store/store.ts';
 import { readTenantFile, TENANT_FILE_BYTES, writeTenantFile } from '../store/tenants.ts';
 import { isAlreadyApplied, merge, type TenantChange } from './merge.ts';
@@ -18,7 +19,10 @@ export async function loadTenantFile(store: Store, tenant: string): Promise<Load
   try {
     const found = await readTenantFile(store, tenant);
     if (!found) return undefined;
-    const file = tenantFile.safeParse(parseJson(found.bytes));
+    const value = parseJson(found.bytes);
+    if (isNewerThan(1, value))
+      throw new SealdexError('PLATFORM_TENANTS', newerMessage(`tenants/${tenant}.json`), { reason: NEWER });
+    const file = tenantFile.safeParse(value);
     if (!file.success || file.data.tenant !== tenant)
       throw new SealdexError(
         'PLATFORM_TENANTS',

@@ -148,7 +148,7 @@ describe('an invalid record is OBJECT_UNREADABLE:', () => {
     ['a head without LF', HEAD.trim()],
     ['a head without JSON', `SECRET\n${PART}${REST}`],
     ['a head given as a list', `[1]\n${PART}${REST}`],
-    ['a head of another version', HEAD.replace('"v":1', '"v":2') + PART + REST],
+    ['a head of another version', HEAD.replace('"v":1', '"v":0') + PART + REST],
     ['a head without tenant', HEAD.replace('"tenant":"t",', '') + PART + REST],
     ['a head of another type', HEAD.replace('"core"', '"SECRET"') + PART + REST],
     ['a head with a negative count', HEAD.replace('"parts":1', '"parts":-1') + PART + REST],
@@ -167,6 +167,15 @@ describe('an invalid record is OBJECT_UNREADABLE:', () => {
     expect(error).toMatchObject({ code: 'OBJECT_UNREADABLE', reason: 'record' });
     expect((error as Error).cause).toBeUndefined();
     expect((error as Error).stack).not.toContain('SECRET');
+  });
+
+  it('a newer one, with a message that names the newer release', async () => {
+    const newer = `${HEAD.replace('"v":1', '"v":2,"more":[]')}{"line":"of another shape"}\n`;
+    await expect(read(Buffer.from(newer))).rejects.toMatchObject({
+      code: 'OBJECT_UNREADABLE',
+      reason: 'Newer',
+      message: 'The record was written by a newer release of sealdex. Upgrade this process.',
+    });
   });
 
   it('invalid UTF-8', async () => {

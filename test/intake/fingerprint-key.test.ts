@@ -70,6 +70,17 @@ describe('the secret', () => {
     expect(kms.counts.count({ operation: 'Decrypt' })).toBe(1);
   });
 
+  test('is not replaced if a newer release wrote it, and causes an error', async () => {
+    const newer = '{"v":2,"wrapped":{}}';
+    await bucket.connect().put(NAME, Buffer.from(newer), {});
+    await expect(fingerprint(open())).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      reason: 'Newer',
+      message: `${NAME} was written by a newer release of sealdex. Upgrade this process.`,
+    });
+    expect((await stored()).text).toBe(newer);
+  });
+
   test('is stored only wrapped, and makes unique fingerprints', async () => {
     const secrets: Buffer[] = [];
     const made = await fingerprint(open({ client: noting(secrets) }));

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
+import { deleteGates } from '../../src/parking/delete-gates.ts';
 import type { GateEvent } from '../../src/parking/gate-events.ts';
 import { NO_GATE } from '../../src/parking/gate-record.ts';
 import { eventually } from '../support/eventually.ts';
@@ -178,6 +179,25 @@ test.for(['999999999999999', '9999999999999999', '5'])(
     expect([stateIn(here), stateIn(there)]).toEqual(['open', 'open']);
   },
 );
+
+test('a gate of a newer version is unknown to every process, and no event or deletion changes it', async () => {
+  await change(here, 'shut');
+  const [id, epoch] = [gateId(keyRef('acme', keyArn)), 1];
+  const newer = `${epoch} ${JSON.stringify({ ...fixture.record('acme', keyArn), v: 2, state: 'throttled' })}`;
+  await fixture.redis.hset(fixture.keys.gates, id, newer);
+  await there.gates.reload();
+  const error = {
+    code: 'GATE_UNKNOWN',
+    reason: 'Newer',
+    message: 'The gate of tenant acme was written by a newer release of sealdex. Upgrade this process.',
+  };
+  expect(refusalIn(there)).toMatchObject(error);
+  await expect(there.gates.apply(keyRef('acme', keyArn), { kind: 'operatorReleased' })).rejects.toMatchObject(error);
+  const { redis, keys, clock, config } = fixture;
+  const deleting = deleteGates({ redis, keys, clock, times: config }, 'acme', false);
+  await expect(deleting).rejects.toMatchObject(error);
+  expect(await fixture.redis.hget(fixture.keys.gates, id)).toBe(newer);
+});
 
 test('a foreign message about a gate has effect until the next poll, and a real change replaces it', async () => {
   await change(here, 'shut');

@@ -313,7 +313,7 @@ describe('an untrusted file is PLATFORM_TENANTS, never the platform key:', () =>
     ['null', null],
     ['an array', [fresh('bad')]],
     ["another tenant's", fresh('other')],
-    ['of a newer version', { ...fresh('bad'), v: 2 }],
+    ['of version 0', { ...fresh('bad'), v: 0 }],
     ['of an unknown plan', { ...fresh('bad'), plan: 'gold' }],
     ['with an invalid ARN of its key', { ...fresh('bad'), kmsKeyArn: 'alias/mine' }],
     ['with null as its key', { ...fresh('bad'), kmsKeyArn: null }],
@@ -331,6 +331,20 @@ describe('an untrusted file is PLATFORM_TENANTS, never the platform key:', () =>
     await writeRaw('bad', content === '' || content === '{' ? content : JSON.stringify(content));
     for (const call of [one.tenants.get('bad'), one.tenants.show('bad'), one.tenants.put('bad', { plan: 'free' })])
       expect(await faultOf(call)).toMatchObject({ code: 'PLATFORM_TENANTS', reason: 'Malformed' });
+  });
+
+  it('a newer one, which stays in the bucket', async () => {
+    const newer = { ...fresh('later'), v: 2, more: {} };
+    await writeRaw('later', newer);
+    const { tenants } = one;
+    for (const call of [() => tenants.get('later'), () => tenants.put('later', { plan: 'free' })]) {
+      expect(await faultOf(call())).toMatchObject({
+        code: 'PLATFORM_TENANTS',
+        reason: 'Newer',
+        message: 'tenants/later.json was written by a newer release of sealdex. Upgrade this process.',
+      });
+    }
+    expect(await readRaw('later')).toEqual(newer);
   });
 
   it('without access', async () => {
