@@ -11,7 +11,11 @@ export function reconcileCommand(): Command {
     .argument('<tenant>', 'tenant name; also that of a deleted tenant')
     .requiredOption('--audit <path...>', 'audit log files, worker log files or directories')
     .requiredOption('--cloudtrail <path...>', 'CloudTrail files (plain or gzip) or directories')
-    .option('--from <time>', 'ignore earlier calls: an age (30m, 2h, 7d) or a UTC time (2026-11-25T10:00Z)', parseTime)
+    .option(
+      '--from <time>',
+      'ignore earlier calls: an age with its unit (30m, 2h, 7d) or a UTC time (2026-11-25T10:00Z)',
+      parseTime,
+    )
     .option('--to <time>', 'ignore calls from this time on', parseTime)
     .option('--wide', WIDE_REPORT)
     .option('--json', 'print NDJSON, one line per difference with all its fields, and a summary')

@@ -18,7 +18,11 @@ export const withFilter = (command: Command, limit: string): Command =>
   command
     .option('--tenant <name>', ONLY_TENANT)
     .option('--code <code>', 'only this code, for example CONTENT_MISSING', parseCode)
-    .option('--since <time>', 'only newer: an age (30m, 2h, 7d) or a UTC time (2026-11-25T10:00Z)', parseTime)
+    .option(
+      '--since <time>',
+      'only newer: an age with its unit (30m, 2h, 7d) or a UTC time (2026-11-25T10:00Z)',
+      parseTime,
+    )
     .option('--limit <n>', limit, parsePositiveInt);
 
 /** @throws SealdexError `DOCUMENT_INVALID` naming the tenant */

@@ -41,7 +41,11 @@ export function listJobsCommand(): Command {
     .option('--tenant <name>', ONLY_TENANT)
     .option('--state <state>', `only this state: ${STATES.join(', ')}`, parseState)
     .option('--code <code>', 'only this code, for example KEY_DISABLED', parseCode)
-    .option('--older-than <age>', 'only jobs queued earlier: an age (30m, 2h, 7d) or a UTC time', parseTime)
+    .option(
+      '--older-than <age>',
+      'only jobs queued earlier: an age with its unit (30m, 2h, 7d) or a UTC time',
+      parseTime,
+    )
     .option('--limit <n>', 'maximum number of results', parsePositiveInt, 100)
     .option('--wide', WIDE)
     .option('--json', jsonLines('job'))

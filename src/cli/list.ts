@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { ListedDocument } from '../app/app.ts';
 import { checkName } from '../runtime/names.ts';
+import { approximateSize } from '../runtime/units.ts';
 import { withReader } from './with-clients.ts';
 import { CORPUS, jsonLines, TENANT, WIDE } from './option-texts.ts';
 import { createTablePrinter, type Column } from './table.ts';
@@ -31,8 +32,8 @@ export function listCommand(): Command {
     .addHelpText(
       'after',
       `
-Columns: revision, bytes, state, object (SHA-256 of the document id); with
---metadata id and title.
+Columns: revision, size (exact bytes with --wide), state, object (SHA-256 of the
+document id); with --metadata id and title.
 
 Examples:
   sealdex list --tenant acme --corpus docs --metadata --limit 20
@@ -64,7 +65,8 @@ Examples:
 function columnsOf(withMetadata: boolean): Column<ListedDocument>[] {
   const columns: Column<ListedDocument>[] = [
     { title: 'REVISION', text: ({ revision }) => String(revision) },
-    { title: 'BYTES', text: ({ bytes }) => String(bytes), alignsRight: true },
+    { title: 'SIZE', text: ({ bytes }) => approximateSize(bytes), alignsRight: true, only: 'narrow' },
+    { title: 'BYTES', text: ({ bytes }) => String(bytes), alignsRight: true, only: 'wide' },
     { title: 'STATE', text: ({ isDeleted, code }) => (isDeleted ? 'deleted' : (code ?? 'stored')) },
   ];
   const object: Column<ListedDocument> = { title: 'OBJECT', text: (listed) => listed.object, cut: 'end' };

@@ -14,11 +14,18 @@ const TIME = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\
 
 const timeIn = (text: string): number => (TIME.test(text) ? Date.parse(text) : Number.NaN);
 
-/** @throws InvalidArgumentError, to which commander adds the option's name */
+/**
+ * A number alone is rejected, although settings read it as milliseconds: here it could also be a year, a date or a Unix time.
+ * @throws InvalidArgumentError, to which commander adds the option's name
+ */
 export function parseTime(text: string): TimeOption {
-  const isAge = /^\d{1,6}[smhd]$/.test(text);
+  if (/^\d+$/.test(text))
+    throw new InvalidArgumentError(
+      'A number needs a unit: an age is 500ms, 30m, 2h or 7d, a UTC time 2026-11-25T10:00Z.',
+    );
+  const isAge = /^\d{1,6}(?:ms|[smhd])$/.test(text);
   const at = isAge ? systemClock.now() - parseDuration(text) : timeIn(text);
   if (Number.isNaN(at))
-    throw new InvalidArgumentError('Expected an age (30m, 2h, 7d) or a UTC time (2026-11-25T10:00Z).');
+    throw new InvalidArgumentError('Expected an age (500ms, 30m, 2h, 7d) or a UTC time (2026-11-25T10:00Z).');
   return { text, at };
 }

@@ -120,9 +120,9 @@ const heartbeat: z.ZodType<Heartbeat> = z.object({
   pid: z.int().positive(),
   started: z.number().nonnegative().max(LAST_DATE_MS),
   keys: z.int().nonnegative(),
-  oldestKeyMs: z.number().nonnegative(),
+  oldestKeyMs: z.number().nonnegative().transform(Math.round),
   // Older processes do not report it.
-  lastVerifiedAgeMs: z.number().nonnegative().default(0),
+  lastVerifiedAgeMs: z.number().nonnegative().default(0).transform(Math.round),
   auditFailures: z.int().nonnegative().default(0),
   kmsCalls: z.record(z.string().regex(/^[A-Za-z]{1,64}$/), z.int().nonnegative()),
   tenants: z.array(z.string().regex(NAME)).max(MAX_TENANTS),

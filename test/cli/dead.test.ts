@@ -145,7 +145,7 @@ describe.concurrent('wrong usage exits with 64 before anything is opened:', () =
   test.each<[string[], RegExp]>([
     [
       ['list', '--since', 'yesterday'],
-      /--since <time>.* 'yesterday' is invalid\. Expected an age \(30m, 2h, 7d\) or a UTC time/,
+      /--since <time>.* 'yesterday' is invalid\. Expected an age \(500ms, 30m, 2h, 7d\) or a UTC time/,
     ],
     [['list', '--since', '2026-11-20T10:00'], /--since <time>.*is invalid/],
     [['replay'], /Specify job ids, --tenant, --code or --since, or use --all\./],

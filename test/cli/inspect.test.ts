@@ -115,6 +115,10 @@ describe('list', () => {
     const { code, stdout, stderr } = await acme('list', '--wide');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^REVISION +BYTES {2}STATE +OBJECT\n\d{16} +\d+ {2}stored {2}[0-9a-f]{64}\n$/);
+    const short = await acme('list');
+    expect(short.stdout).toMatch(
+      /^REVISION +SIZE {2}STATE +OBJECT\n\d{16} +(?:\d+B|\d(?:\.\d)?KiB) {2}stored {2}[0-9a-f]+…\n$/,
+    );
     const withIds = await acme('list', '--metadata');
     expect(linesOf(withIds.stdout)).toHaveLength(2);
     expect(withIds.stdout).toMatch(/ {2}hello {2}A title of \uFFFD\[31mtwo lines\n$/);

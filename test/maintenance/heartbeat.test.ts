@@ -81,6 +81,13 @@ test('a process writes its heartbeat repeatedly, and removes it when it stops', 
   expect(await redis.keys(`sealdex:{${queue}}*`)).toEqual([]);
 });
 
+test('durations in a heartbeat are read as whole milliseconds', async () => {
+  await using place = await openPlace();
+  await place.heartbeat(async () => ({ ...FACTS, oldestKeyMs: 1500.6, lastVerifiedAgeMs: 1000.4 })).tick();
+  const [read] = await readHeartbeats(place.redis, place.queue);
+  expect(read).toMatchObject({ oldestKeyMs: 1501, lastVerifiedAgeMs: 1000 });
+});
+
 test('a heartbeat in progress during the stop does not bring the process back', async () => {
   await using place = await openPlace();
   const facts = Promise.withResolvers<HeartbeatFacts>();
