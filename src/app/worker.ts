@@ -166,7 +166,7 @@ async function startQueueWorkers(
     handles,
     afterStall,
     onOutcome: (outcome) => platform.onOutcome(outcome),
-    parking: { isOpen: (text) => !isClosed(parseGate(text)), refresh: () => keyAccess.gates.reload() },
+    parking: { isOpen: (text) => !isClosed(parseGate(text)), refresh: () => keyAccess.gates.tick() },
     async onCompleted(id, data) {
       const place = intakeOf(config.queue, id, data);
       if (!place) return;

@@ -26,7 +26,11 @@ export async function deleteGates(deps: DeleteGatesDeps, tenant: string, isDry: 
     for (const id of flat.filter((_, at) => at % 2 === 0)) gates.add(id);
     cursor = next;
   } while (cursor !== '0');
-  if (!isDry) for (const id of gates) await deleteGate(deps, id);
+  if (!isDry) {
+    for (const id of gates) await deleteGate(deps, id);
+    // The log names gates that no longer exist. A process that has not read it to its end reads all gates.
+    await runCommand(redis.unlink(keys.gateLog));
+  }
   let traces = gates.size;
   do {
     const [next, flat] = await runCommand(redis.zscan(keys.denials, cursor, 'MATCH', match, 'COUNT', 1000));

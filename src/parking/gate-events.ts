@@ -44,7 +44,7 @@ export interface LogEffect {
 }
 
 export type GateEffect =
-  /** All processes receive the gate at once; without it they find the change when they next poll the epoch. */
+  /** All processes receive the gate, or its removal, at once. */
   { readonly kind: 'publish' } | LogEffect;
 
 /** What a gate needs once it is due, in this order. */

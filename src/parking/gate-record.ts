@@ -52,6 +52,9 @@ export const NO_GATE: Gate = Object.freeze({ epoch: 0 });
 export const newerGate = ({ tenant }: Pick<KeyRef, 'tenant'>): SealdexError =>
   new SealdexError('GATE_UNKNOWN', newerMessage(`The gate of tenant ${tenant}`), { reason: NEWER });
 
+/** A gate with an epoch above the counter was not written by sealdex. It counts as none: every change of it would seem old. */
+export const unlessForged = (gate: Gate, epochOfAll: number): Gate => (gate.epoch > epochOfAll ? NO_GATE : gate);
+
 /** Whether the gate stops new work under the key. */
 export const isClosed = ({ record }: { readonly record?: GateRecord | undefined }): boolean =>
   record?.state === 'shut' || record?.state === 'destroyed';

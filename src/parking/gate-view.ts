@@ -5,8 +5,9 @@ import { SealdexError, type Code } from '../runtime/errors.ts';
 import { Listeners } from '../runtime/listeners.ts';
 import type { Redis, RedisKeys } from '../runtime/redis.ts';
 import type { OperatorStop } from '../tenants/operator-stop.ts';
+import { readChanges, readLastChange, type LastChange } from './gate-log.ts';
+import { readGates, replaceGate, type GateAt, type Replaced, type Replacement } from './gate-storage.ts';
 import { isClosed, newerGate, NO_GATE, type Gate, type GateRecord } from './gate-record.ts';
-import { readEpoch, readGates, replaceGate, type Replaced, type Replacement } from './gate-storage.ts';
 import { isClosing } from './transitions.ts';
 
 /** The tenant and KMS key of a gate, from the tenant file. */
@@ -21,6 +22,7 @@ export interface GateViewDeps {
   readonly clock: Clock;
 }
 
+/** Interval of full reads while the log does not have the last change. */
 const READ_ALL_MS = 60_000;
 
 /** A gate that could not be read for this long is unknown. */
@@ -30,14 +32,22 @@ export class GateView {
   /** Gates that this process used and that have closed: their data keys must be zeroed. */
   readonly closed = new Listeners<GateRecord>();
   readonly #deps: GateViewDeps;
-  #gates = new Map<string, Gate>();
+  readonly #gates = new Map<string, Gate>();
+  /** All gates as a list; undefined after a change. */
+  #all: readonly Gate[] | undefined;
   /** One error object for all jobs of a gate, which may be thousands per second. */
   readonly #refusals = new WeakMap<GateRecord, SealdexError>();
   /** Cache: the check runs for each part that is read, and hashing would be half of its cost. */
   readonly #ids = new WeakMap<GateOwner, string>();
-  #epochOfAll = -1;
+  /** The change up to which this view has all changes. */
+  #last: LastChange = { epochOfAll: -1, entry: undefined };
+  /** Highest epoch of all that a message or a change of this process had. */
+  #highest = -1;
   #readAt = Number.NEGATIVE_INFINITY;
   #allReadAt = Number.NEGATIVE_INFINITY;
+  /** Number of lost connections, and the number at the start of the last full read. */
+  #losses = 0;
+  #lossesRead = -1;
   #refreshing: Promise<void> | undefined;
 
   constructor(deps: GateViewDeps) {
@@ -49,7 +59,7 @@ export class GateView {
   }
 
   all(): readonly Gate[] {
-    return [...this.#gates.values()];
+    return (this.#all ??= [...this.#gates.values()]);
   }
 
   refusal(owner: GateOwner): SealdexError | undefined {
@@ -81,68 +91,90 @@ export class GateView {
   }
 
   /** In the order of the epochs; the next poll finds a message that was lost. */
-  applyMessage(epochOfAll: number, id: string, gate: Gate): void {
-    this.#put(id, gate);
-    // The result of a rejected change contains another epoch than that of the last change.
-    if (epochOfAll === this.#epochOfAll + 1 && epochOfAll === gate.epoch) this.#epochOfAll = epochOfAll;
+  apply({ epochOfAll, id, gate, entry }: GateAt): void {
+    this.#put(id, gate, epochOfAll);
+    this.#highest = Math.max(this.#highest, epochOfAll);
+    if (epochOfAll === this.#last.epochOfAll + 1 && entry !== undefined) this.#last = { epochOfAll, entry };
   }
 
   async replace(id: string, seenEpoch: number, replacement: Replacement): Promise<Replaced> {
     const { redis, keys } = this.#deps;
     const before = this.get(id);
     const replaced = await replaceGate(redis, keys, id, seenEpoch, replacement);
-    const { epochOfAll, gate } = replaced;
     // A gate with an epoch that Redis has not reached was never there, or is lost.
-    if (this.get(id) === before && before.epoch > epochOfAll) this.#gates.delete(id);
-    this.applyMessage(epochOfAll, id, gate);
+    if (this.get(id) === before && before.epoch > replaced.epochOfAll) this.#delete(id);
+    this.apply(replaced);
     return replaced;
   }
 
   async tick(): Promise<void> {
-    const { redis, keys, clock } = this.#deps;
-    const startedAt = clock.monotonic();
-    // A Redis that has lost its last second of data may assign an epoch twice, which the number alone would not show.
-    const isOld = startedAt - this.#allReadAt > READ_ALL_MS;
-    if (isOld || !this.#isOf(await readEpoch(redis, keys))) await this.reload();
+    const startedAt = this.#deps.clock.monotonic();
+    if (!(await this.#follow(startedAt))) await this.#readAll();
     this.#readAt = startedAt;
   }
 
-  /** No gate here has an epoch that Redis has not reached. */
-  #isOf(epochOfAll: number): boolean {
-    return epochOfAll === this.#epochOfAll && this.all().every(({ epoch }) => epoch <= epochOfAll);
+  /** Reads the gates that changed. Returns false if all must be read. */
+  async #follow(now: number): Promise<boolean> {
+    const { redis, keys } = this.#deps;
+    const [known, highest] = [this.#last, this.#highest];
+    const last = await readLastChange(redis, keys);
+    // Epochs only rise: this is another Redis, or one that has lost data, or sealdex did not write the message.
+    if (this.#lossesRead !== this.#losses || highest > last.epochOfAll) return false;
+    if (last.epochOfAll > known.epochOfAll) return this.#readChanges(known);
+    // A Redis that has lost its last second of data may assign an epoch twice, which only the entry shows.
+    return last.entry === undefined ? now - this.#allReadAt <= READ_ALL_MS : last.entry === known.entry;
+  }
+
+  async #readChanges(after: LastChange): Promise<boolean> {
+    const { redis, keys } = this.#deps;
+    const changes = await readChanges(redis, keys, after);
+    if (!changes) return false;
+    const { epochOfAll, gates, last } = changes;
+    for (const [id, gate] of gates) this.#put(id, gate, epochOfAll);
+    if (last.epochOfAll > this.#last.epochOfAll) this.#last = last;
+    return last.epochOfAll >= epochOfAll || this.#readChanges(last);
   }
 
   /** The state in Redis replaces the view, except for gates that a newer message has changed meanwhile. */
-  async reload(): Promise<void> {
+  async #readAll(): Promise<void> {
     const { redis, keys, clock } = this.#deps;
     const startedAt = clock.monotonic();
-    const known = this.#epochOfAll;
+    const [losses, highest] = [this.#losses, this.#highest];
     const before = new Map(this.#gates);
-    const { epochOfAll, gates } = await readGates(redis, keys);
+    const { last, gates } = await readGates(redis, keys);
     // A gate that had a higher epoch before was lost with Redis's last second, or never written by it.
-    const isNewer = (id: string): boolean => this.get(id) !== before.get(id) && this.get(id).epoch > epochOfAll;
+    const isNewer = (id: string): boolean => this.get(id) !== before.get(id) && this.get(id).epoch > last.epochOfAll;
     for (const [id, gate] of gates) if (!isNewer(id) || gate.epoch > this.get(id).epoch) this.#set(id, gate);
     // Not in Redis any more: removed after it was open for an hour, or lost.
-    for (const id of this.#gates.keys()) if (!gates.has(id) && !isNewer(id)) this.#gates.delete(id);
-    // Epochs only rise: this is another Redis, or one that has lost data.
-    this.#epochOfAll = epochOfAll < known ? epochOfAll : Math.max(epochOfAll, this.#epochOfAll);
+    for (const id of this.#gates.keys()) if (!gates.has(id) && !isNewer(id)) this.#delete(id);
+    // A later message may have moved this on: the next poll reads the log from here.
+    this.#last = last;
+    if (this.#highest === highest) this.#highest = last.epochOfAll;
     this.#allReadAt = startedAt;
+    this.#lossesRead = losses;
   }
 
   /** Call after a lost connection: Redis may have lost gates that were read before. */
   invalidate(): void {
-    this.#allReadAt = Number.NEGATIVE_INFINITY;
+    this.#losses += 1;
   }
 
-  /** An older gate changes nothing: a message and a poll may cross. */
-  #put(id: string, gate: Gate): void {
-    if (gate.epoch > this.get(id).epoch) this.#set(id, gate);
+  /** An older gate changes nothing: a message and a poll may cross. One without an epoch was not in Redis at `epochOfAll`. */
+  #put(id: string, gate: Gate, epochOfAll: number): void {
+    const { epoch } = this.get(id);
+    if (gate.epoch > epoch) this.#set(id, gate);
+    else if (gate.epoch === 0 && epoch <= epochOfAll) this.#delete(id);
   }
 
   #set(id: string, gate: Gate): void {
     const before = this.get(id);
     this.#gates.set(id, gate);
+    this.#all = undefined;
     if (gate.record && isClosing(before.record, gate.record)) this.closed.notify(gate.record);
+  }
+
+  #delete(id: string): void {
+    if (this.#gates.delete(id)) this.#all = undefined;
   }
 }
 

@@ -37,10 +37,8 @@ export interface Gates {
   onClosed(listener: (gate: GateRecord) => void): void;
   /** Runs a tick if gates could not be read for 5 s; undefined if the view is current. @throws SealdexError `REDIS_FAILED` */
   refresh(): Promise<void> | undefined;
-  /** Reads all gates again if any has changed since. */
+  /** Reads the gates that have changed since. */
   readonly tick: () => Promise<void>;
-  /** Reads all gates again. */
-  readonly reload: () => Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -77,7 +75,6 @@ export async function openGates(deps: GatesDeps): Promise<Gates> {
     onClosed: (listener) => void view.closed.add(listener),
     refresh: () => view.refresh(),
     tick: () => view.tick(),
-    reload: () => view.reload(),
     async stop() {
       unlisten();
       // A poll that hangs on Redis ends with its connection.
@@ -91,7 +88,7 @@ async function listen({ redis, subscriber, keys }: GatesDeps, view: GateView): P
   const onMessage = (channel: string, message: string): void => {
     if (channel !== keys.gateChanged) return;
     const change = parseChange(message);
-    if (change) view.applyMessage(change.epochOfAll, change.id, change.gate);
+    if (change) view.apply(change);
   };
   const onReady = (): void => view.invalidate();
   const unlisten = (): void => {

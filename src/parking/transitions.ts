@@ -148,8 +148,7 @@ export function transition<E extends GateEvent>(step: Step<E>): Transition | und
   const rule = rules.find(({ from, when }) => from.includes(phase) && (when?.(step) ?? true));
   if (!rule) return undefined;
   const record = rule.next(step);
-  const effects: GateEffect[] = [];
-  if (record) effects.push({ kind: 'publish' });
+  const effects: GateEffect[] = [{ kind: 'publish' }];
   if (rule.log) effects.push(rule.log(step));
   return { record, effects };
 }

@@ -38,6 +38,8 @@ export function redisKeys(queue: string) {
     gates: `${root}:parking:gates`,
     /** Incremented by every change of a gate. */
     gateEpoch: `${root}:parking:epoch`,
+    /** The last changes of gates, newest first. */
+    gateLog: `${root}:parking:log`,
     /** Channel for changed gates. */
     gateChanged: `${root}:parking:changed`,
     /** Gates that were denied recently, by time. */

@@ -192,7 +192,7 @@ async function readWithFailingKey(): Promise<void> {
       });
     const read = async (aheadMs: number): Promise<unknown> => {
       clock.advance(aheadMs);
-      await resources.keyAccess.gates.reload();
+      await resources.keyAccess.gates.tick();
       return reader.metadata({ tenant: 'stopped', ...PLACE });
     };
     fail(KMS_ERRORS.accessDenied, 1);

@@ -98,8 +98,8 @@ test('a message received during a poll is not overwritten by that poll', async (
   const polling = await fixture.process({
     through: (redis) =>
       Object.assign(Object.create(redis) as typeof redis, {
-        async hgetall(key: string) {
-          const read = await redis.hgetall(key);
+        async hscan(...args: Parameters<typeof redis.hscan>) {
+          const read = await redis.hscan(...args);
           await meanwhile();
           return read;
         },
@@ -182,10 +182,10 @@ test.for(['999999999999999', '9999999999999999', '5'])(
 
 test('a gate of a newer version is unknown to every process, and no event or deletion changes it', async () => {
   await change(here, 'shut');
-  const [id, epoch] = [gateId(keyRef('acme', keyArn)), 1];
+  const [id, epoch] = [gateId(keyRef('acme', keyArn)), await fixture.redis.incr(fixture.keys.gateEpoch)];
   const newer = `${epoch} ${JSON.stringify({ ...fixture.record('acme', keyArn), v: 2, state: 'throttled' })}`;
   await fixture.redis.hset(fixture.keys.gates, id, newer);
-  await there.gates.reload();
+  await there.gates.tick();
   const error = {
     code: 'GATE_UNKNOWN',
     reason: 'Newer',

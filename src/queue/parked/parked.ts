@@ -75,7 +75,7 @@ export interface ParkDeps {
   readonly parkedMaxMs: number;
   /** Whether a gate with this text in Redis lets jobs proceed. */
   readonly isOpen: (gateText: string) => boolean;
-  /** Reads the gates again, after this process parked a job at a gate that is open. */
+  /** Reads the gates that changed, after this process parked a job at a gate that is open. */
   readonly refresh: () => Promise<void>;
   /** Prefix of BullMQ's keys of the queue. */
   readonly queueKey: string;
