@@ -224,6 +224,19 @@ test.for([
   expect([suspected, shuts().length]).toEqual([[], count]);
 });
 
+test('a denial removes at most 100 of the many that are too old, and counts none of them', async () => {
+  const { redis, keys, clock } = fixture;
+  const old = Array.from({ length: 250 }, (_, at) => [clock.now() - 300_000 - at, `old-${at}`]);
+  await redis.zadd(keys.denials, ...old.flat());
+  keysInUse = 1;
+  const left: number[] = [];
+  for (let at = 0; at < 3; at += 1) {
+    expect(await fails('KEY_DENIED', callOf(`new-${at}`))).toBe('KEY_DENIED');
+    left.push(await redis.zcard(keys.denials));
+  }
+  expect(left).toEqual([151, 52, 3]);
+});
+
 test('denials are tenant failures while another key works', async () => {
   const other = callOf('globex');
   monitor.begin(other).ok();
