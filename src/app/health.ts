@@ -1,7 +1,7 @@
 // Health server: serves /livez, /readyz and /metrics over HTTP.
 // Liveness never fails because of a tenant, KMS, S3 or Redis: a restart fixes none of them.
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { systemClock, withDeadline } from '../runtime/clock.ts';
 import { SealdexError, type Code } from '../runtime/errors.ts';
 import type { Metrics } from '../runtime/metrics.ts';
@@ -28,6 +28,22 @@ export interface Health {
   stop(): Promise<void>;
 }
 
+/** Connections use file descriptors that jobs need for S3, KMS and Redis. */
+const MAX_CONNECTIONS = 128;
+/** Fewer than all connections, so that a probe still connects while clients that send no request hold theirs. */
+const MAX_WITHOUT_REQUEST = 64;
+/** Maximum time until a request has arrived completely. */
+const REQUEST_MS = 5000;
+/** Maximum time without any traffic on a connection, for example of a client that does not read its response. */
+const SILENCE_MS = 30_000;
+
+const SERVER_OPTIONS = Object.freeze({
+  headersTimeout: REQUEST_MS,
+  requestTimeout: REQUEST_MS,
+  // By default, Node applies these timeouts only every 30 s.
+  connectionsCheckingInterval: 1000,
+});
+
 /** @throws SealdexError `CONFIG_INVALID` if the port cannot be opened */
 export async function startHealth({ host, port, metrics, readiness }: HealthDeps): Promise<Health> {
   const pages: Record<string, () => Promise<{ status: number; type: string; body: string }>> = {
@@ -43,7 +59,7 @@ export async function startHealth({ host, port, metrics, readiness }: HealthDeps
     },
     '/metrics': async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() }),
   };
-  const server = createServer((request, response) => {
+  const server = createServer(SERVER_OPTIONS, (request, response) => {
     const page = pages[(request.url ?? '').split('?')[0] ?? ''];
     const content = page
       ? page()
@@ -53,6 +69,7 @@ export async function startHealth({ host, port, metrics, readiness }: HealthDeps
       .then(({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body))
       .catch(() => response.destroy());
   });
+  boundConnections(server);
   await listen(server, host, port);
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> =>
@@ -63,17 +80,37 @@ export async function startHealth({ host, port, metrics, readiness }: HealthDeps
   return { port: (server.address() as AddressInfo).port, stop: () => (stopped ??= stop()) };
 }
 
+/** Beyond its limit, the connection that has waited longest for its request is closed. */
+function boundConnections(server: Server): void {
+  server.maxConnections = MAX_CONNECTIONS;
+  server.timeout = SILENCE_MS;
+  const withoutRequest = new Set<Socket>();
+  server.on('connection', (socket) => {
+    withoutRequest.add(socket);
+    socket.once('close', () => withoutRequest.delete(socket));
+    const [oldest] = withoutRequest;
+    if (!oldest || withoutRequest.size <= MAX_WITHOUT_REQUEST) return;
+    withoutRequest.delete(oldest);
+    oldest.destroy();
+  });
+  server.on('request', ({ socket }) => withoutRequest.delete(socket));
+}
+
 function listen(server: Server, host: string | undefined, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     // The handler stays: a later error, such as no file descriptors for a connection, must not end the process.
-    server.on('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE' ? `port ${port} is already in use` : `port ${port} cannot be opened`;
-      reject(
-        new SealdexError('CONFIG_INVALID', `SEALDEX_PORT: ${taken}. Choose another port, or 0 for any free port.`),
-      );
-    });
+    server.on('error', ({ code }: NodeJS.ErrnoException) =>
+      reject(new SealdexError('CONFIG_INVALID', listenProblem(code, host, port))),
+    );
     server.listen(port, host, () => resolve());
   });
+}
+
+function listenProblem(code: string | undefined, host: string | undefined, port: number): string {
+  if (code === 'EADDRNOTAVAIL')
+    return `SEALDEX_HOST: ${host} is not an address of this host. Use one of its addresses, or leave it unset for all.`;
+  const problem = code === 'EADDRINUSE' ? `port ${port} is already in use` : `port ${port} cannot be opened`;
+  return `SEALDEX_PORT: ${problem}. Choose another port, or 0 for any free port.`;
 }
 
 const PING_MS = 1000;

@@ -43,7 +43,7 @@ export interface RunningWorker extends AsyncDisposable {
 
 /** Options of startWorker. */
 export interface WorkerOptions {
-  /** IP address on which /livez, /readyz and /metrics are served; all addresses by default. */
+  /** IP address on which /livez, /readyz and /metrics are served; takes precedence over SEALDEX_HOST. */
   readonly host?: string;
   /** Logger of the host application, for example pino's; its level decides, not SEALDEX_LOG_LEVEL. Silent by default. */
   readonly logger?: Log;
@@ -107,7 +107,7 @@ async function startIn(
   );
   registerGauges(resources, stack, readiness, handlers);
   const { port } = stack.add(
-    await startHealth({ host, port: config.port, metrics, readiness: readiness.check }),
+    await startHealth({ host: host ?? config.host, port: config.port, metrics, readiness: readiness.check }),
     (opened) => opened.stop(),
   );
   const takesUploads = handlers.handles.upload !== undefined;

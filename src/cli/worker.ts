@@ -12,9 +12,10 @@ export function workerCommand(): Command {
       'after',
       `
 Logs JSON lines to standard output. Serves /livez, /readyz and /metrics on
-SEALDEX_PORT. On SIGTERM the worker finishes running jobs for up to
-SEALDEX_DRAIN_MS, returns the rest to the queue and exits within
-SEALDEX_STOP_MS. Workers share the queue; run as many as you need.
+SEALDEX_PORT, on all interfaces unless SEALDEX_HOST is set. On SIGTERM the
+worker finishes running jobs for up to SEALDEX_DRAIN_MS, returns the rest to
+the queue and exits within SEALDEX_STOP_MS. Workers share the queue; run as
+many as you need.
 
 Example:
   REDIS_URL=redis://… SEALDEX_BUCKET=… SEALDEX_PLATFORM_KEY_ARN=arn:aws:kms:… sealdex worker`,

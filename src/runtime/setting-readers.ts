@@ -1,4 +1,5 @@
 // Readers of setting values: each converts a text to a value, or throws an Error that states what the value must be.
+import { isIP } from 'node:net';
 import { KEY_ARN } from './key-arn.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
@@ -36,6 +37,11 @@ export const duration = (low: string, high: string) => {
 export const size = (low: string, high: string) => {
   const range = [parseSize(low), parseSize(high)] as const;
   return (text: string): number => within(parseSize(text), range, formatSize);
+};
+
+export const ipAddress = (text: string): string => {
+  must(isIP(text) !== 0, 'be an IP address, such as 127.0.0.1 or ::1');
+  return text;
 };
 
 export const oneOf =

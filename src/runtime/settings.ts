@@ -6,6 +6,7 @@ import {
   duration,
   flag,
   int,
+  ipAddress,
   keyArn,
   keyArns,
   matching,
@@ -136,6 +137,12 @@ export const SETTINGS = Object.freeze({
     'port',
     'worker HTTP port for /livez, /readyz and /metrics; 0: any free port',
     int(0, 65_535),
+  ),
+  SEALDEX_HOST: optional(
+    'host',
+    'IP address',
+    'IP address on which the worker listens on SEALDEX_PORT. If unset: all interfaces, so that probes from other hosts work',
+    ipAddress,
   ),
   SEALDEX_LOG_LEVEL: setting(
     'logLevel',

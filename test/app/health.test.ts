@@ -1,5 +1,5 @@
 // /livez, /readyz and /metrics: their responses, the readiness of a worker, and the end of the server.
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { expect, inject, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
@@ -53,6 +53,58 @@ test('a taken port is a wrong setting', async () => {
     message: expect.stringContaining('SEALDEX_PORT'),
   });
   await first.stop();
+});
+
+test('an address of another host is rejected with the name of its setting', async () => {
+  const readiness = async (): Promise<Readiness> => ({ isReady: true, reasons: [], shutGates: 0 });
+  await expect(startHealth({ host: '192.0.2.1', port: 0, metrics: createMetrics(), readiness })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringMatching(/^SEALDEX_HOST: 192\.0\.2\.1 is not an address of this host\./),
+  });
+});
+
+/** Connections to the server, each of which has sent `text`; `open` is how many the server has not closed. */
+async function hold(port: number, count: number, text: string): Promise<Disposable & { open(): number }> {
+  const sockets = Array.from({ length: count }, () =>
+    connect(port, '127.0.0.1')
+      .on('error', () => {})
+      .resume(),
+  );
+  const closed = new Set<Socket>();
+  await Promise.all(
+    sockets.map(
+      (socket) =>
+        new Promise<void>((resolve) => {
+          socket.once('connect', () => socket.write(text, () => resolve()));
+          socket.once('close', () => (closed.add(socket), resolve()));
+        }),
+    ),
+  );
+  return {
+    open: () => count - closed.size,
+    [Symbol.dispose]: () => {
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+test('the server answers a probe while clients hold 64 connections without a request, and closes the others', async () => {
+  const health = await start();
+  using held = await hold(health.port, 200, 'GET /livez HTTP/1.1\r\n');
+  expect(await answer(health.port, '/livez')).toEqual([200, 'alive']);
+  expect(await eventually(() => held.open() <= 64)).toBe(true);
+  // The headers are late: no connection stays.
+  expect(await eventually(() => held.open() === 0)).toBe(true);
+  await health.stop();
+});
+
+test('the server closes connections beyond 128 while requests wait for their response', async () => {
+  const waiting = Promise.withResolvers<Readiness>();
+  const health = await start(() => waiting.promise);
+  using held = await hold(health.port, 150, 'GET /readyz HTTP/1.1\r\nHost: probe\r\n\r\n');
+  expect(await eventually(() => held.open() === 128)).toBe(true);
+  waiting.resolve({ isReady: true, reasons: [], shutGates: 0 });
+  await health.stop();
 });
 
 test('the server can be stopped twice, with connections open, and frees its port', async () => {

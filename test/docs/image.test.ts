@@ -206,10 +206,14 @@ async function healthOf(stage: Stage, env: Record<string, string>): Promise<numb
   return code;
 }
 
-/** Runs with a server on 127.0.0.1 that returns the given status for each path, else 404. */
-async function withServer<T>(statuses: Record<string, number>, run: (port: string) => Promise<T>): Promise<T> {
+/** Runs with a server, by default on 127.0.0.1, that returns the given status for each path, else 404. */
+async function withServer<T>(
+  statuses: Record<string, number>,
+  run: (port: string) => Promise<T>,
+  host = '127.0.0.1',
+): Promise<T> {
   const server = createServer((request, response) => response.writeHead(statuses[request.url ?? ''] ?? 404).end());
-  await once(server.listen(0, '127.0.0.1'), 'listening');
+  await once(server.listen(0, host), 'listening');
   try {
     return await run(String((server.address() as AddressInfo).port));
   } finally {
@@ -222,6 +226,14 @@ describe('a health check', () => {
   test('for the worker passes when /livez does, on the port of the setting', async () => {
     expect(await withServer({ '/livez': 200 }, (port) => healthOf(last, { SEALDEX_PORT: port }))).toBe(0);
   });
+
+  test.each(['127.0.0.2', '0.0.0.0', '::1', '::'])(
+    'for the worker connects to the address %s of the setting',
+    (host) => {
+      const check = (port: string): Promise<number> => healthOf(last, { SEALDEX_PORT: port, SEALDEX_HOST: host });
+      return expect(withServer({ '/livez': 200 }, check, host)).resolves.toBe(0);
+    },
+  );
 
   test('for the worker fails when /livez does, or without a response', async () => {
     expect(await withServer({ '/livez': 503 }, (port) => healthOf(last, { SEALDEX_PORT: port }))).toBe(1);

@@ -29,9 +29,12 @@ const asText = (settings: Settings): Record<string, string> =>
     Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
   );
 
-/** Resolves when the process handles signals; `ready` resolves when it takes jobs. */
-export async function startWorkerChild(settings: Settings): Promise<WorkerChild> {
-  const child = spawn(process.execPath, [ENTRY], {
+/** Resolves when the process handles signals; `ready` resolves when it takes jobs. `openFiles` limits its file descriptors. */
+export async function startWorkerChild(settings: Settings, openFiles?: number): Promise<WorkerChild> {
+  const command = [process.execPath, ENTRY];
+  const [program = '', ...args] =
+    openFiles === undefined ? command : ['bash', '-c', `ulimit -n ${openFiles}; exec "$0" "$@"`, ...command];
+  const child = spawn(program, args, {
     env: {
       PATH: process.env['PATH'] ?? '',
       NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? '',

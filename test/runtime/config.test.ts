@@ -34,7 +34,7 @@ const CONTRACT = `
   REDIS_URL ! SEALDEX_BUCKET ! SEALDEX_PLATFORM_KEY_ARN ! AWS_REGION us-west-2
   AWS_ENDPOINT_URL_S3 - AWS_ENDPOINT_URL_KMS - AWS_ENDPOINT_URL_STS - AWS_ACCESS_KEY_ID - AWS_SECRET_ACCESS_KEY - AWS_SESSION_TOKEN -
   SEALDEX_S3_FORCE_PATH_STYLE false SEALDEX_QUEUE main SEALDEX_CONCURRENCY 32 SEALDEX_UPLOAD_CONCURRENCY cores
-  SEALDEX_IN_FLIGHT_BYTES 64MiB SEALDEX_INLINE_BYTES 4KiB SEALDEX_PORT 9464 SEALDEX_LOG_LEVEL info
+  SEALDEX_IN_FLIGHT_BYTES 64MiB SEALDEX_INLINE_BYTES 4KiB SEALDEX_PORT 9464 SEALDEX_HOST - SEALDEX_LOG_LEVEL info
   SEALDEX_IDEMPOTENCY_MS 1d SEALDEX_STATUS_MS 1h SEALDEX_DRAIN_MS 15s SEALDEX_STOP_MS 25s
   SEALDEX_PARKED_MAX_MS 30d SEALDEX_PROBE_MIN_MS 30s SEALDEX_PROBE_MAX_MS 15m SEALDEX_KEY_CHECK_MS 5m
   SEALDEX_WHEN_KEY_SHUT - SEALDEX_TENANT_BACKLOG_JOBS 100000 SEALDEX_TENANT_BACKLOG_BYTES 1GiB SEALDEX_LETTER_MAX_MS 90d
@@ -91,6 +91,7 @@ test('every setting is read from the environment', () => {
     SEALDEX_CONCURRENCY: '7',
     SEALDEX_LOG_LEVEL: 'silent',
     SEALDEX_PORT: '0',
+    SEALDEX_HOST: '::1',
   };
   expect(loadConfig({}, env)).toMatchObject({
     platformFormerKeyArns: [ARN, `${ARN}a`],
@@ -104,6 +105,7 @@ test('every setting is read from the environment', () => {
     concurrency: 7,
     logLevel: 'silent',
     port: 0,
+    host: '::1',
   });
 });
 
@@ -274,6 +276,7 @@ describe('an invalid value is rejected:', () => {
     ['SEALDEX_LOG_LEVEL', ['INFO', 'verbose']],
     ['SEALDEX_INLINE_BYTES', [-1, 2_097_152]],
     ['SEALDEX_PORT', [-1, 65_536]],
+    ['SEALDEX_HOST', ['localhost', '127.0.0.1:9464', '256.0.0.1', '[::1]', ' ']],
   ])('%s: %j', (name, values) => {
     for (const value of values) {
       const [fault, ...more] = faults({ [name]: value });
