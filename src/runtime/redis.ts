@@ -141,6 +141,7 @@ export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse)
       ? { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: deadlineMs }
       : { maxRetriesPerRequest: null, ...(use === 'patient' ? { commandTimeout: deadlineMs } : {}) }),
   });
+  endOncePerConnection(redis);
   const outageReply = explainOutages(redis);
   // Without a listener, ioredis prints every failed reconnection. Waiting commands get their own error.
   let last: unknown;
@@ -169,6 +170,20 @@ function databaseRejected({ options }: Redis, cause: Error): SealdexError {
   const rule = 'Use a database that the server has; a Redis Cluster has only 0';
   const message = `REDIS_URL: Redis rejected database ${options.db}: ${cause.message}. ${rule}.`;
   return new SealdexError('CONFIG_INVALID', message, { field: 'REDIS_URL', cause, reason: 'ERR' });
+}
+
+/**
+ * ioredis ends a connection for each command that `reconnectOnError` selects, and adds a listener and a timer each time. The
+ * commands in flight are rejected together: only the first one ends their connection.
+ */
+function endOncePerConnection(redis: Redis): void {
+  const disconnect = redis.disconnect.bind(redis);
+  let ended: Redis['stream'] | undefined;
+  redis.disconnect = (reconnect = false): void => {
+    if (reconnect && ended !== undefined && redis.stream === ended) return;
+    ended = redis.stream;
+    disconnect(reconnect);
+  };
 }
 
 /**

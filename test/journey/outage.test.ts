@@ -71,6 +71,27 @@ test('a Redis restarted after seconds, and a frozen one, lose no job of 200', as
   expect(await worker.exited).toEqual({ code: 0, signal: null });
 });
 
+test('a Redis that rejects writes as a replica delays jobs, and the worker prints no warning', async () => {
+  await using kept = await keptRedis();
+  await using installation = await openInstallation({ REDIS_URL: kept.redis.url });
+  await installation.tenant('acme');
+  await enqueue(installation, JOBS);
+  const { redis } = installation;
+  const rejected = async (): Promise<number> =>
+    Number(/errorstat_READONLY:count=(\d+)/.exec(await redis.info('errorstats'))?.[1] ?? 0);
+  installation.services.s3.faults.set({
+    match: { method: 'PUT', prefix: 'documents/' },
+    fault: { kind: 'latency', ms: 25 },
+  });
+  await using worker = await startWorkerChild(installation.settings);
+  await eventually(() => stored(installation) >= 50);
+  await redis.replicaof('127.0.0.1', 1);
+  await eventually(async () => (await rejected()) > 200);
+  await redis.call('REPLICAOF', 'NO', 'ONE');
+  await expectAllDone(installation, worker, JOBS);
+  expect(worker.stderr()).toBe('');
+});
+
 test('an outage of S3 and KMS delays jobs without spending their attempts', async () => {
   await using installation = await openInstallation();
   await installation.tenant('acme');
