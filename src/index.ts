@@ -38,6 +38,7 @@ export type {
 export { CODES, SealdexError, type Code, type Disposition, type ErrorDetails } from './runtime/errors.ts';
 export { SETTINGS } from './runtime/settings.ts';
 export type { OwnerBlocked } from './operator/block-key-tenants.ts';
+export type { Canceled, CancelableJobs, CancelableKind, CancelFilter, CancelOptions } from './operator/cancel-jobs.ts';
 export type { Discarded, DiscardOptions, ReplayOptions } from './operator/dead-letters.ts';
 export type { WhoActs } from './operator/gate-actions.ts';
 export type { GateFilter, GateList, GateState, TenantParked } from './operator/gates.ts';

@@ -22,6 +22,7 @@ export type { GateFacts } from '../operator/gates.ts';
 export type { KeyCheck } from '../operator/key-check.ts';
 export type { ProbeAnswer } from '../operator/keys.ts';
 export type { Counts, Exported, DeletionStep, DeletionResult } from '../operator/offboarding.ts';
+export type { Canceled, CancelableKind, CancelFilter } from '../operator/cancel-jobs.ts';
 export type { DeadLetter, Discarded, LetterFilter, Replayed } from '../operator/dead-letters.ts';
 export type { PlatformKeyContent } from '../operator/tenant-operator.ts';
 export type { Recovered } from '../operator/recovery.ts';

@@ -39,6 +39,7 @@ export function createOperator(settings?: Settings, options: OperatorOptions = {
         ...shared,
         config,
         gates,
+        audit,
         recovery: { ...shared, config, log, metrics, store: patient },
         offboarding: { config, clock, redis, keys, tenants, gates, store: patient, identity },
         probing: probing(resources),

@@ -37,7 +37,16 @@ export type AuditLine =
 const text = z.string().min(1).max(2048);
 const time = z.iso.datetime().transform((at) => Date.parse(at));
 
-const CHANGES = ['PutTenant', 'SetTenantKey', 'BlockKey', 'UnblockKey', 'PauseTenant', 'ResumeTenant', 'DeleteTenant'];
+const CHANGES = [
+  'PutTenant',
+  'SetTenantKey',
+  'BlockKey',
+  'UnblockKey',
+  'PauseTenant',
+  'ResumeTenant',
+  'DeleteTenant',
+  'CancelJobs',
+];
 
 const change = z.object({ time, tenant: text, operation: z.enum(CHANGES) });
 

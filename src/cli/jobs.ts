@@ -6,6 +6,7 @@ import { reasonMessage } from '../extract/reasons.ts';
 import { isJobId } from '../runtime/names.ts';
 import { UsageError } from './failure.ts';
 import { actorOf, nextProbeOf } from './gate-lines.ts';
+import { cancelJobsCommand } from './jobs-cancel.ts';
 import { listJobsCommand } from './jobs-list.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT } from './option-texts.ts';
@@ -15,12 +16,13 @@ import { host } from './host.ts';
 
 export function jobsCommand(): Command {
   return new Command('jobs')
-    .description('inspect jobs')
+    .description('inspect and cancel jobs')
     .addCommand(listJobsCommand())
     .addCommand(showCommand())
+    .addCommand(cancelJobsCommand())
     .addHelpText(
       'after',
-      '\nExamples:\n  sealdex jobs list --tenant acme\n  sealdex jobs show j0123456789abcdef0123456789abcdef',
+      '\nExamples:\n  sealdex jobs list --tenant acme\n  sealdex jobs show j0123456789abcdef0123456789abcdef\n  sealdex jobs cancel --tenant acme --dry-run',
     );
 }
 

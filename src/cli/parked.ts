@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { ParkedJob } from '../app/app.ts';
 import { checkName } from '../runtime/names.ts';
+import { discardParkedCommand } from './jobs-cancel.ts';
 import { withOperator } from './with-clients.ts';
 import { jsonLines, ONLY_TENANT, WIDE } from './option-texts.ts';
 import { createTablePrinter, type Column } from './table.ts';
@@ -27,8 +28,9 @@ const COLUMNS: Column<ParkedJob>[] = [
 
 export function parkedCommand(): Command {
   return new Command('parked')
-    .description('list parked jobs')
+    .description('list and discard parked jobs')
     .addCommand(listCommand())
+    .addCommand(discardParkedCommand())
     .addHelpText('after', '\nExample:\n  sealdex parked list --tenant acme');
 }
 

@@ -2,6 +2,7 @@
 import type { Code } from '../runtime/errors.ts';
 import { readHeartbeats, type Heartbeat } from '../maintenance/heartbeat.ts';
 import { gateNamed, parkedByTenant, type GateFacts, type TenantParked } from './gates.ts';
+import { createCancelOperator, type CancelOperator } from './cancel-jobs.ts';
 import { createKeyCheckOperator, type KeyCheckOperator } from './key-check.ts';
 import { createKeyOperator, type KeyOperator } from './key-operator.ts';
 import { createOffboardingOperator, type OffboardingDeps, type OffboardingOperator } from './offboarding.ts';
@@ -18,6 +19,7 @@ import type { JobQueue } from '../queue/bull/queues.ts';
 import type { JobFilter, UnfinishedJob } from '../queue/bull/job-list.ts';
 import type { JobFacts, QueueCounts } from '../queue/bull/job-lookup.ts';
 import type { SweepDeps } from '../maintenance/sweep.ts';
+import type { AuditLog } from '../runtime/audit-log.ts';
 import type { Store } from '../store/store.ts';
 
 export type { JobData } from '../jobs/jobs.ts';
@@ -67,6 +69,7 @@ export interface Operator
     KeyOperator,
     KeyCheckOperator,
     LetterOperator,
+    CancelOperator,
     TenantOperator,
     OffboardingOperator,
     IntakeOperator,
@@ -94,6 +97,7 @@ export interface OperatorDeps extends TenantOperatorDeps {
   readonly queueName: string;
   readonly queue: JobQueue;
   readonly store: Store;
+  readonly audit: AuditLog;
   readonly offboarding: OffboardingDeps;
   readonly recovery: RecoveryDeps & SweepDeps;
 }
@@ -129,6 +133,7 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
       };
     },
     ...createLetterOperator(queue.letters, store),
+    ...createCancelOperator(deps),
     ...createOffboardingOperator(deps.offboarding),
     ...createIntakeOperator(deps.recovery),
     ...createRecoveryOperator(deps.recovery),

@@ -40,7 +40,7 @@ export interface AuditEvent {
   readonly period?: string | undefined;
   /** Purpose of the data key in the encryption context. */
   readonly purpose?: string | undefined;
-  /** For a change of a tenant: the new values. */
+  /** For a change of a tenant: the new values. For `CancelJobs`: the filter, and the number of jobs as `canceled`. */
   readonly settings?: Readonly<Record<string, unknown>> | undefined;
   /** `ok`; for a call the name of the AWS error, or `unanswered` without a response; for a change an error code. */
   readonly result: string;

@@ -134,6 +134,10 @@ export const CODES = Object.freeze({
     'when the key works again, run sealdex dead replay --code PARKED_TOO_LONG',
   ),
   STALLED_TOO_OFTEN: dead('the job repeatedly crashed or froze its worker', 'check the worker logs for crashes'),
+  JOB_CANCELED: dead(
+    'an operator canceled the job',
+    'no action needed; to process the document after all, submit it again with a new idempotency key',
+  ),
   FILE_UNSUPPORTED: dead('the file type is not supported', 'convert it to a type listed in docs/uploads.md'),
   FILE_UNREADABLE: dead('the file is encrypted or damaged', 'upload a complete copy without password protection'),
   FILE_TOO_LARGE: dead(

@@ -28,8 +28,8 @@ test('a call with only required fields is parsed, as is one with fields of a lat
   expect(Object.keys((read as { call: object }).call)).not.toContain('requestId');
 });
 
-test("a change of a tenant's settings is parsed", () => {
-  const line = { ...LINE, operation: 'PutTenant', settings: ['plan'], key: undefined };
+test.each(['PutTenant', 'CancelJobs'])('a change by an operator is parsed: %s', (operation) => {
+  const line = { ...LINE, operation, settings: ['plan'], key: undefined };
   expect(readAuditLine(JSON.stringify(line))).toEqual({ kind: 'change', tenant: 'acme' });
 });
 

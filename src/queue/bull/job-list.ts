@@ -37,6 +37,10 @@ export interface UnfinishedJob {
 export interface JobFilter {
   /** Only jobs of this tenant. */
   readonly tenant?: string | undefined;
+  /** Only jobs of this corpus. */
+  readonly corpus?: string | undefined;
+  /** Only jobs of this kind, for example `index`. */
+  readonly kind?: string | undefined;
   /** Only jobs in this state. */
   readonly state?: UnfinishedState | undefined;
   /** Only jobs that are retrying or parked with this code. */
@@ -89,8 +93,10 @@ const PLACES: readonly { readonly name: string; readonly kind: 'list' | 'set'; r
     { name: 'prioritized', kind: 'set', states: ['queued'] },
   ];
 
-const isSelected = (job: UnfinishedJob, { tenant, state, code, queuedBefore }: JobFilter): boolean =>
+const isSelected = (job: UnfinishedJob, { tenant, corpus, kind, state, code, queuedBefore }: JobFilter): boolean =>
   (tenant === undefined || job.tenant === tenant) &&
+  (corpus === undefined || job.corpus === corpus) &&
+  (kind === undefined || job.kind === kind) &&
   (state === undefined || job.state === state) &&
   (code === undefined || job.code === code) &&
   (queuedBefore === undefined || (job.queuedAt !== undefined && job.queuedAt < queuedBefore));

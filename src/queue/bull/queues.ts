@@ -25,6 +25,14 @@ import {
   type Reservation,
   type ReservationDeps,
 } from '../fair-share/reservation.ts';
+import {
+  cancelJobs,
+  countCancelable,
+  type CancelableJobs,
+  type Canceled,
+  type CancelFilter,
+  type CancelOptions,
+} from './cancel.ts';
 import { listJobs, type JobFilter, type UnfinishedJob } from './job-list.ts';
 import { addRemoval } from './intake-removals.ts';
 import { createJobLookup, type JobLookup } from './job-lookup.ts';
@@ -88,6 +96,14 @@ export interface JobQueue extends JobLookup {
   parkedPage(gate: string, queueName: QueueName, from: number, size: number): Promise<ParkedPage>;
   /** Jobs that have not ended, state by state, read a page at a time. */
   list(filter?: JobFilter): AsyncGenerator<UnfinishedJob>;
+  /** Number of jobs that `cancel` would remove. */
+  countCancelable(filter: CancelFilter, signal?: AbortSignal): Promise<CancelableJobs>;
+  /** Removes jobs that no worker is running, then their content. @throws SealdexError `REDIS_FAILED` */
+  cancel(
+    filter: CancelFilter,
+    removeContent: (place: IntakePlace) => Promise<void>,
+    options?: CancelOptions,
+  ): Promise<Canceled>;
   close(): Promise<void>;
 }
 
@@ -125,6 +141,8 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
   };
   const all = QUEUE_NAMES.map((name) => own[name]);
   const keys = redisKeys(config.queue);
+  const listed = all.map(({ keys: own }) => ({ redis, keys: own }));
+  const canceling = { redis, keys, clock, noteLifeMs: config.statusMs };
   const memoryLimit = new MemoryLimit(redis, clock);
 
   return {
@@ -176,11 +194,9 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
       replayMaxMs: config.parkedMaxMs + config.letterMaxMs,
     }),
     parkedPage: (gate, queueName, from, size) => parkedPage(own[queueName].releasing, gate, from, size),
-    list: (filter) =>
-      listJobs(
-        all.map(({ keys: own }) => ({ redis, keys: own })),
-        filter,
-      ),
+    list: (filter) => listJobs(listed, filter),
+    countCancelable: (filter, signal) => countCancelable(canceling, listed, filter, signal),
+    cancel: (filter, removeContent, options) => cancelJobs(canceling, listed, filter, removeContent, options),
     close: async () => void (await Promise.all(all.map(({ queue }) => queue.close()))),
   };
 }
