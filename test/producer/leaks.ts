@@ -46,6 +46,9 @@ export async function findLeaks(redis: Redis, store: Store, words: readonly stri
   return { found: [...new Set(found)], redisKeys: keys.length, objects, types: [...types].sort() };
 }
 
+/** Whether the bytes of a file contain one of the words, in plain text or in one of the encodings. */
+export const holdsWord = (bytes: Buffer, words: readonly string[]): boolean => holds(bytes, words.flatMap(needlesOf));
+
 /** Other tests use the same Redis: a key may have another type when it is read. */
 async function asItIs(redis: Redis, key: Buffer, tries = 5): Promise<{ type: string; value: unknown }> {
   const type = await redis.type(key);
