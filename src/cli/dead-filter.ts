@@ -3,6 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import type { LetterFilter } from '../app/app.ts';
 import { isCode, type Code } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
+import { given } from './arguments.ts';
 import { parseTime, type TimeOption } from './time-option.ts';
 import { ONLY_TENANT } from './option-texts.ts';
 import { parsePositiveInt } from './positive-int.ts';
@@ -42,6 +43,12 @@ export const optionsOf = ({ tenant, code, since, limit }: FilterOptions): string
   ...(since === undefined ? [] : ['--since', since.text]),
   ...(limit === undefined ? [] : ['--limit', String(limit)]),
 ];
+
+/** Arguments that select the same dead letters in a command that changes them: without a filter, `--all`. */
+export function selectionOf({ tenant, code, since }: FilterOptions): string[] {
+  const named = optionsOf(given({ tenant, code, since }));
+  return named.length === 0 ? ['--all'] : named;
+}
 
 /** @throws InvalidArgumentError, to which commander adds the option's name */
 export function parseCode(text: string): Code {

@@ -87,25 +87,30 @@ async function run(operator: Operator, jobs: readonly string[], options: Options
 
 function summarize(replayed: Replayed, options: Options): void {
   if (options.json) printJson({ ...replayed, deadAgain: Object.fromEntries(replayed.deadAgain) });
-  else printLine(lineOf(replayed, options));
+  else for (const line of linesOf(replayed, options)) printLine(line);
 }
 
-/** `replayed 480, 12 superseded by a newer revision, 8 failed again; see sealdex dead list --code CONTENT_MISSING` */
-function lineOf(replayed: Replayed, { tenant }: FilterOptions): string {
-  const { stored, superseded, unknown, underWay, alreadyTaken, tooOld, deadAgain } = replayed;
+/** `replayed 500: 480 succeeded, 12 superseded by a newer revision, 8 failed again; see sealdex dead list`, and what was not replayed. */
+function linesOf(replayed: Replayed, { tenant }: FilterOptions): string[] {
+  const { sent, stored, superseded, unknown, underWay, alreadyTaken, tooOld, deadAgain } = replayed;
   const codes = [...deadAgain.keys()];
   const again = [...deadAgain.values()].reduce((sum, count) => sum + count, 0);
   const those = optionsOf({
     ...(tenant === undefined ? {} : { tenant }),
     ...(codes.length === 1 && codes[0] !== undefined ? { code: codes[0] } : {}),
   });
-  const more = parts(
+  const results = parts(
+    [stored, `${stored} succeeded`],
     [superseded, `${superseded} superseded by a newer revision`],
     [unknown, `${unknown} with unknown result`],
-    [alreadyTaken, `${alreadyTaken} already handled by another process`],
-    [tooOld, `${tooOld} too old to replay (submit the documents again)`],
     [underWay, `${underWay} still running (check sealdex status for workers)`],
     [again, `${again} failed again; see ${['sealdex dead list', ...those].join(' ')}`],
   );
-  return [`replayed ${stored}`, ...more].join(', ');
+  return [
+    `replayed ${sent}${results.length === 0 ? '' : `: ${results.join(', ')}`}`,
+    ...parts(
+      [tooOld, `${tooOld} too old to replay (submit the documents again)`],
+      [alreadyTaken, `${alreadyTaken} already handled by another process`],
+    ),
+  ];
 }

@@ -4,7 +4,7 @@ import type { DeadLetter, Operator } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
 import { reasonMessage } from '../extract/reasons.ts';
 import { discardCommand } from './dead-discard.ts';
-import { filterOf, optionsOf, withFilter, type FilterOptions } from './dead-filter.ts';
+import { filterOf, optionsOf, selectionOf, withFilter, type FilterOptions } from './dead-filter.ts';
 import { replayCommand } from './dead-replay.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT, jsonLines, WIDE } from './option-texts.ts';
@@ -93,7 +93,7 @@ function hintOf(options: ListOptions, isEmpty: boolean, next: string | undefined
   const named = optionsOf(options);
   if (next !== undefined) return `More results: sealdex dead list ${[...named, '--after', next].join(' ')}`;
   if (isEmpty) return named.length === 0 ? 'There are no dead letters.' : 'No dead letters match.';
-  return `Details: sealdex dead show JOB. To replay: ${['sealdex dead replay', ...named].join(' ')}`;
+  return `Details: sealdex dead show JOB. To replay: sealdex dead replay ${selectionOf(options).join(' ')}`;
 }
 
 function showCommand(): Command {

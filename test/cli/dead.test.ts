@@ -61,7 +61,13 @@ describe('dead list', () => {
       [young, '-', '-', 'TENANT_UNKNOWN', '2026-11-20T10:01:00Z', '1'],
       [old, 'index', 'acme', 'CONTENT_MISSING', '2026-11-20T10:00:00Z', '1'],
     ]);
-    expect(stderr).toBe('Details: sealdex dead show JOB. To replay: sealdex dead replay\n');
+    expect(stderr).toBe('Details: sealdex dead show JOB. To replay: sealdex dead replay --all\n');
+    for (const filter of [[], ['--limit', '9'], ['--since', '2026-11-20T09:00Z']]) {
+      const footer = (await dead('list', ...filter)).stderr;
+      expect(footer).toContain('To replay: sealdex dead replay --');
+      const words = footer.slice(footer.indexOf('sealdex dead replay ')).trim().split(' ').slice(2);
+      expect(await dead(...words, '--dry-run')).toMatchObject({ code: 0, stderr: '' });
+    }
     expect(jsonOf((await dead('list', '--json')).stdout)).toMatchObject([
       { jobId: young, code: 'TENANT_UNKNOWN' },
       {
@@ -219,7 +225,7 @@ describe('dead replay', () => {
     const [id = ''] = await letters({});
     expect(await dead('replay', id)).toMatchObject({
       code: 65,
-      stdout: 'replayed 0, 1 failed again; see sealdex dead list --code CONTENT_TAMPERED\n',
+      stdout: 'replayed 1: 1 failed again; see sealdex dead list --code CONTENT_TAMPERED\n',
     });
     const [ended] = jsonOf((await dead('replay', '--json', '--since', '1h', '--rate', '500')).stdout);
     expect(ended).toEqual({
@@ -239,7 +245,7 @@ describe('dead replay', () => {
     const [id = ''] = await letters({ data: JSON.stringify(dataOf({ revision: 1_600_000_000_000_000 })) });
     expect(await dead('replay', id)).toMatchObject({
       code: 65,
-      stdout: 'replayed 0, 1 too old to replay (submit the documents again)\n',
+      stdout: 'replayed 0\n1 too old to replay (submit the documents again)\n',
     });
     expect(await bull.getFailedCount()).toBe(1);
   });
@@ -269,7 +275,7 @@ describe('dead replay', () => {
     next.kill('SIGINT');
     const { code, stdout } = await next.ended;
     expect(code).toBe(130);
-    expect(stdout).toBe(`replayed 0, ${left} still running (check sealdex status for workers)\n`);
+    expect(stdout).toBe(`replayed ${left}: ${left} still running (check sealdex status for workers)\n`);
     expect(await waiting()).toBe(count);
   });
 });
