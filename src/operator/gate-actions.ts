@@ -10,7 +10,7 @@ export interface GateAction {
   readonly whoActs: WhoActs;
   /** One sentence in addition to the commands. */
   readonly explanation: string;
-  /** Shell commands for that side. Words in capitals are placeholders. */
+  /** Shell commands in their order. Words in capitals are placeholders. */
   readonly commands: readonly string[];
 }
 
@@ -56,7 +56,9 @@ export const GATE_ACTIONS: Readonly<Record<GateCode, GateAction>> = Object.freez
   ),
   KEY_DENIED: row(
     'tenant',
-    'Add the statements printed by sealdex keys policy. To find what is missing: sealdex keys check. A deleted key in another account returns the same error.',
+    'The first two commands find what is missing and print the statements for the key policy. The tenant adds them with the other two. A deleted key in another account returns the same error.',
+    'sealdex keys check {key} --tenant {tenant}',
+    'sealdex keys policy --tenant {tenant} --principal ROLE_ARN',
     'aws kms get-key-policy --key-id {key} --region {region} --policy-name default --query Policy --output text > policy.json',
     'aws kms put-key-policy --key-id {key} --region {region} --policy-name default --policy file://policy.json',
   ),

@@ -24,7 +24,7 @@ export const CODES = Object.freeze({
   ),
   KEY_DENIED: park(
     "KMS denied access to the tenant's key",
-    "check the worker's IAM policy; if it allows the key, ask the tenant to restore the statements printed by sealdex keys policy",
+    "check the worker's IAM policy; if it allows the key, ask the tenant to restore the statements printed by sealdex keys policy --tenant TENANT --principal ROLE_ARN",
   ),
   KEY_NOT_FOUND: park('the KMS key does not exist', 'check the ARN and the region; a deleted key cannot be recovered'),
   KEY_BLOCKED: park(

@@ -9,6 +9,7 @@ import { ORIGINS_TO_ALLOW } from '../../src/runtime/names.ts';
 import { METRICS } from '../../src/runtime/metrics.ts';
 import { SETTINGS } from '../../src/runtime/settings.ts';
 import { isUnknown } from '../../src/runtime/unknown-settings.ts';
+import { commandLinesOf, faultOf as faultOfLine } from './command-lines.ts';
 import { DOCS, fileOf, linksOf, PAGES, ROOT } from './pages.ts';
 
 const README = fileOf('README.md');
@@ -119,6 +120,13 @@ describe('commands', () => {
     ]);
     expect(remedies.length).toBeGreaterThan(5);
     expect(remedies.flatMap(([, text = '']) => faultOf({ page: 'codes.ts', text }))).toEqual([]);
+  });
+
+  test('in docs/cli.md have all required options', async () => {
+    const lines = commandLinesOf('docs/cli.md').filter((line) => line.includes(' --'));
+    expect(lines.length).toBeGreaterThan(8);
+    const faults = await Promise.all(lines.map((line) => faultOfLine(buildProgram, line)));
+    expect(faults.filter((fault) => fault !== undefined)).toEqual([]);
   });
 
   test('are all named in docs/cli.md', () => {
