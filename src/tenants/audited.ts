@@ -1,9 +1,9 @@
 // Records a change of a tenant's file in the audit log, with its result.
 import type { AuditEvent, AuditLog } from '../runtime/audit-log.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import type { TenantChange } from './merge.ts';
+import type { TenantFileChange } from './merge.ts';
 
-const operationOf = ({ key, paused, blocked, deleted }: TenantChange): string => {
+const operationOf = ({ key, paused, blocked, deleted }: TenantFileChange): string => {
   if (deleted) return 'DeleteTenant';
   if (key) return 'SetTenantKey';
   if (blocked) return blocked.stop ? 'BlockKey' : 'UnblockKey';
@@ -11,11 +11,11 @@ const operationOf = ({ key, paused, blocked, deleted }: TenantChange): string =>
   return paused ? 'PauseTenant' : 'ResumeTenant';
 };
 
-const keyOf = ({ key, kmsKeyArn, blocked }: TenantChange): string | undefined =>
+const keyOf = ({ key, kmsKeyArn, blocked }: TenantFileChange): string | undefined =>
   key?.entry.to ?? kmsKeyArn ?? blocked?.arn;
 
 /** The new values, without the reasons that operators wrote. */
-const settingsOf = ({ plan, whenKeyShut, keepOriginals, key }: TenantChange): AuditEvent['settings'] => {
+const settingsOf = ({ plan, whenKeyShut, keepOriginals, key }: TenantFileChange): AuditEvent['settings'] => {
   const settings = {
     ...(plan === undefined ? {} : { plan }),
     ...(whenKeyShut === undefined ? {} : { whenKeyShut }),
@@ -29,7 +29,7 @@ const settingsOf = ({ plan, whenKeyShut, keepOriginals, key }: TenantChange): Au
 export async function audited<T>(
   audit: AuditLog,
   tenant: string,
-  change: TenantChange,
+  change: TenantFileChange,
   work: () => Promise<T>,
 ): Promise<T> {
   const origin = await audit.origin();

@@ -4,7 +4,7 @@ import { SealdexError } from '../runtime/errors.ts';
 import { isNewerThan, NEWER, newerMessage } from '../runtime/newer.ts';
 import { isRefusal, type Store } from '../store/store.ts';
 import { readTenantFile, TENANT_FILE_BYTES, writeTenantFile } from '../store/tenants.ts';
-import { isAlreadyApplied, merge, type TenantChange } from './merge.ts';
+import { isAlreadyApplied, merge, type TenantFileChange } from './merge.ts';
 import { tenantFile, type TenantFile } from './shape.ts';
 
 const MERGE_ROUNDS = 5;
@@ -52,7 +52,7 @@ function parseJson(bytes: Buffer): unknown {
 export async function putTenantFile(
   store: Store,
   tenant: string,
-  change: TenantChange,
+  change: TenantFileChange,
 ): Promise<{ made: boolean; file: TenantFile }> {
   let made: Buffer | undefined;
   for (let round = 0; round < MERGE_ROUNDS; round++) {

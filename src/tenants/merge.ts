@@ -12,19 +12,23 @@ export interface TenantChange {
   readonly plan?: Plan;
   /** ARN of the tenant's own KMS key; only for a new tenant. */
   readonly kmsKeyArn?: string;
-  /** @internal Entry of the key in the history: its author and time. */
-  readonly keyEntry?: KeyChangeEntry;
-  /** @internal New KMS key for an existing tenant. */
-  readonly key?: KeyChange;
   /** Effect on content that arrives while the KMS key is unusable: it waits under the platform key, or is rejected. */
   readonly whenKeyShut?: TenantFile['whenKeyShut'];
   /** Whether uploaded files are kept, encrypted, beside the text extracted from them. */
   readonly keepOriginals?: boolean;
-  /** @internal Pauses the tenant; null resumes it. */
+}
+
+/** Every change of a tenant's file. A type of its own: declarations of the package cannot name fields that tsc strips. */
+export interface TenantFileChange extends TenantChange {
+  /** Entry of the key in the history: its author and time. */
+  readonly keyEntry?: KeyChangeEntry;
+  /** New KMS key for an existing tenant. */
+  readonly key?: KeyChange;
+  /** Pauses the tenant; null resumes it. */
   readonly paused?: StopText | null;
-  /** @internal Blocks a KMS key of the tenant; null unblocks it. */
+  /** Blocks a KMS key of the tenant; null unblocks it. */
   readonly blocked?: { readonly arn: string; readonly stop: StopText | null };
-  /** @internal Deletes the tenant permanently. */
+  /** Deletes the tenant permanently. */
   readonly deleted?: TenantDeletion;
 }
 
@@ -36,7 +40,7 @@ const isGone = ({ at }: TenantDeletion, tenant: string): SealdexError =>
   );
 
 /** Returns the file after the change. All other fields are kept, including unknown ones. */
-export function merge(tenant: string, file: TenantFile | undefined, change: TenantChange): TenantFile {
+export function merge(tenant: string, file: TenantFile | undefined, change: TenantFileChange): TenantFile {
   if (change.deleted) return asDeleted(tenant, file, change.deleted);
   if (file?.deleted) throw isGone(file.deleted, tenant);
   checkKey(tenant, file, change.kmsKeyArn);
@@ -62,7 +66,7 @@ export function merge(tenant: string, file: TenantFile | undefined, change: Tena
 }
 
 /** Returns true if the file already contains the change: the response to a write was lost, or a deletion is repeated. */
-export const isAlreadyApplied = (file: TenantFile, { key, deleted }: TenantChange): boolean =>
+export const isAlreadyApplied = (file: TenantFile, { key, deleted }: TenantFileChange): boolean =>
   (deleted !== undefined && file.deleted !== undefined) || (key !== undefined && hasChanged(file, key));
 
 /** All other fields are kept: the KMS keys must not serve another tenant unnoticed. */
@@ -71,7 +75,10 @@ function asDeleted(tenant: string, file: TenantFile | undefined, deleted: Tenant
   return { ...file, deleted };
 }
 
-function blockedAfter(before: TenantFile['blockedKeys'], change: TenantChange['blocked']): TenantFile['blockedKeys'] {
+function blockedAfter(
+  before: TenantFile['blockedKeys'],
+  change: TenantFileChange['blocked'],
+): TenantFile['blockedKeys'] {
   if (!change) return before;
   const others = before.filter(({ arn }) => arn !== change.arn);
   return change.stop ? [...others, { arn: change.arn, ...change.stop }] : others;
@@ -94,7 +101,7 @@ function checkKey(tenant: string, file: TenantFile | undefined, kmsKeyArn: strin
   );
 }
 
-function made(tenant: string, { plan, kmsKeyArn, keyEntry }: TenantChange): TenantFile {
+function made(tenant: string, { plan, kmsKeyArn, keyEntry }: TenantFileChange): TenantFile {
   if (plan === undefined)
     throw new SealdexError(
       'TENANT_UNKNOWN',

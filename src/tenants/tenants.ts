@@ -11,7 +11,7 @@ import { listTenantNames } from '../store/tenants.ts';
 import type { TenantChanges } from './changes.ts';
 import { audited } from './audited.ts';
 import { loadTenantFile, putTenantFile } from './file.ts';
-import { checkPlan, type TenantChange } from './merge.ts';
+import { checkPlan, type TenantFileChange } from './merge.ts';
 import { blockedKeysIn, operatorStopIn, type OperatorStop } from './operator-stop.ts';
 import type { ReencryptionFacts, TenantFile } from './shape.ts';
 
@@ -45,7 +45,7 @@ export interface Tenants {
   /** Reads the file from S3, bypassing the cache; also of a deleted tenant. */
   show(tenant: string): Promise<TenantFile>;
   /** Creates the tenant, or changes its plan. @throws SealdexError `TENANT_KEY_INVALID`, `TENANT_CHANGED` */
-  put(tenant: string, change: TenantChange): Promise<{ made: boolean; file: TenantFile }>;
+  put(tenant: string, change: TenantFileChange): Promise<{ made: boolean; file: TenantFile }>;
   names(): AsyncGenerator<string>;
   close(): void;
 }

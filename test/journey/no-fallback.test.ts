@@ -5,6 +5,7 @@ import { systemClock } from '../../src/runtime/clock.ts';
 import { KMS_ERRORS, type KmsFault } from '@sealdex/local-aws';
 import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/aws/kms-errors.ts';
 import { readAll } from '../../src/store/store.ts';
+import { changeTenantFile } from '../support/change-tenant-file.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
 import { openInstallation, textOf, type Installation } from './installation.ts';
@@ -114,7 +115,7 @@ test('a KMS error never re-encrypts a stored object under another key than the n
     const to = kms.createKey();
     const id = at.toString(16).padStart(16, '0');
     const entry = { change: 'key', id, at: systemClock.now(), operator: 'the test', from, to } as const;
-    await installation.operator.putTenant(tenant, { key: { entry, platformArns: new Set() } });
+    await changeTenantFile(installation.operator, tenant, { key: { entry, platformArns: new Set() } });
     kms.faults.set({ match: { key: to }, fault });
     await installation.operator.reencrypt(tenant);
     jobs.push({ to, jobId: (await installation.operator.reencryption(tenant)).jobId! });

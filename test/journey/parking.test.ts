@@ -5,6 +5,7 @@ import { startWorker } from '../../src/app/app.ts';
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
+import { changeTenantFile } from '../support/change-tenant-file.ts';
 import { eventually } from '../support/eventually.ts';
 import { metricsOf, openInstallation, textOf, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
@@ -80,7 +81,8 @@ test.each(['paused', 'blocked'] as const)(
     await installation.tenant('globex');
     const [job = ''] = await enqueue(installation, 'acme', ['doc']);
     const setStop = (operatorStop: { reason: string; since: number } | null) =>
-      installation.operator.putTenant(
+      changeTenantFile(
+        installation.operator,
         'acme',
         how === 'paused' ? { paused: operatorStop } : { blocked: { arn: key, stop: operatorStop } },
       );

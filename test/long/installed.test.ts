@@ -94,7 +94,18 @@ describe('sealdex installed alone', () => {
     if (!existsSync(types)) symlinkSync(join(ROOT, 'node_modules/@types'), types);
     writeFileSync(join(plain, 'consumer.mts'), CONSUMER);
     writeFileSync(join(plain, 'consumer.cts'), CONSUMER);
-    const flags = ['--ignoreConfig', '--noEmit', '--strict', '--target', 'es2022', '--types', 'node', ...options];
+    const flags = [
+      '--ignoreConfig',
+      '--noEmit',
+      '--strict',
+      '--skipLibCheck',
+      'false',
+      '--target',
+      'es2022',
+      '--types',
+      'node',
+      ...options,
+    ];
     const bin = join(ROOT, 'node_modules/typescript/bin/tsc');
     const args = [...flags, 'consumer.mts', 'consumer.cts'];
     expect(await start(args, { bin, cwd: plain }).ended).toMatchObject({ code: 0, stdout: '' });

@@ -10,6 +10,7 @@ import type { GateRecord } from '../../src/parking/gate-record.ts';
 import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
 import { queueKeys, redisKeys, type RedisKeys } from '../../src/runtime/redis.ts';
 import { metricsOf, openInstallation, type Installation } from '../journey/installation.ts';
+import { changeTenantFile } from '../support/change-tenant-file.ts';
 import { documentOf } from '../support/documents.ts';
 import { codeOf, refusalOf } from '../producer/fixture.ts';
 import { eventually } from '../support/eventually.ts';
@@ -324,7 +325,7 @@ describe('pause', () => {
 
   test('without a gate, after an interruption, takes effect with the first job, which is parked once', async () => {
     const key = await installation.tenant('half');
-    await installation.operator.putTenant('half', { paused: { reason: 'cut off', since: 1000 } });
+    await changeTenantFile(installation.operator, 'half', { paused: { reason: 'cut off', since: 1000 } });
     const [job = ''] = await enqueue('half');
     await parkedWith([job], 'TENANT_PAUSED');
     const gate = await eventually(() => gateOf('half'));

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KMS_ERRORS, type KmsServer } from '@sealdex/local-aws';
 import type { EnqueueResult, Producer } from '../../src/producer/producer.ts';
-import type { TenantChange } from '../../src/tenants/tenants.ts';
 import { keyOf } from '../reader/fixture.ts';
+import { changeTenantFile, type TenantFileChange } from '../support/change-tenant-file.ts';
 import { eventually } from '../support/eventually.ts';
 import { setGate, SHUT_AT } from '../support/gate.ts';
 import { headerOf } from '../support/message.ts';
@@ -27,10 +27,10 @@ afterAll(() => scene[Symbol.asyncDispose]());
 const request = (tenant: string, id = 'doc') => ({ tenant, corpus: 'docs', document: documentOf(id) });
 
 let tenants = 0;
-async function newTenant(change: TenantChange = {}): Promise<{ tenant: string; arn: string }> {
+async function newTenant(change: TenantFileChange = {}): Promise<{ tenant: string; arn: string }> {
   const tenant = `tenant-${(tenants += 1)}`;
   const arn = await scene.tenant(tenant);
-  await scene.operator.putTenant(tenant, change);
+  await changeTenantFile(scene.operator, tenant, change);
   return { tenant, arn };
 }
 
@@ -169,10 +169,10 @@ describe('a key policy without', () => {
 });
 
 describe('a tenant on the platform key', () => {
-  const onPlatform = async (change: TenantChange): Promise<string> => {
+  const onPlatform = async (change: TenantFileChange): Promise<string> => {
     const tenant = `free-${(tenants += 1)}`;
     await scene.operator.putTenant(tenant, { plan: 'free' });
-    await scene.operator.putTenant(tenant, change);
+    await changeTenantFile(scene.operator, tenant, change);
     return tenant;
   };
   const operatorStop = { reason: 'asked for', since: SHUT_AT };
@@ -210,7 +210,7 @@ describe('a tenant on the platform key', () => {
 describe('a tenant’s own key blocked by the operator', () => {
   it('is not called, and content is kept under the platform key', async () => {
     const { tenant, arn } = await newTenant();
-    await scene.operator.putTenant(tenant, { blocked: { arn, stop: { reason: 'leaked', since: SHUT_AT } } });
+    await changeTenantFile(scene.operator, tenant, { blocked: { arn, stop: { reason: 'leaked', since: SHUT_AT } } });
     const producer = await scene.producer();
     kms.counts.reset();
     expect(await waitsUnder(tenant, await producer.enqueueIndex(request(tenant)))).toEqual([platformArn, 'intake']);

@@ -5,6 +5,7 @@ import { SealdexError } from '../../src/runtime/errors.ts';
 import { createReaderFrom } from '../../src/reader/reader.ts';
 import { gatedBytes, watchGates } from '../../src/reader/gated-stream.ts';
 import { documentOf, ended, openScene, refusalOf, type Scene } from '../producer/fixture.ts';
+import { changeTenantFile } from '../support/change-tenant-file.ts';
 import { eventually } from '../support/eventually.ts';
 import { setGate, SHUT_AT } from '../support/gate.ts';
 import { storeDocuments, type Place } from './fixture.ts';
@@ -88,7 +89,7 @@ describe('a shut gate', () => {
   it('by an operator has the same effect: a paused tenant is not read, and its documents remain', async () => {
     const { tenant, place } = await stored();
     const reader = await scene.reader();
-    await scene.operator.putTenant(tenant, { paused: { reason: 'asked for', since: SHUT_AT } });
+    await changeTenantFile(scene.operator, tenant, { paused: { reason: 'asked for', since: SHUT_AT } });
     const refused = { code: 'TENANT_PAUSED', since: SHUT_AT };
     await eventually(() =>
       reader.metadata(place).then(
@@ -97,7 +98,7 @@ describe('a shut gate', () => {
       ),
     );
     expect(await refusalOf(() => reader.open(place))).toMatchObject(refused);
-    await scene.operator.putTenant(tenant, { paused: null });
+    await changeTenantFile(scene.operator, tenant, { paused: null });
     expect(await eventually(() => reader.metadata(place))).toMatchObject({ id: 'one' });
   });
 });

@@ -8,6 +8,7 @@ import type { Outcome } from '../../src/jobs/outcome.ts';
 import { openRedis, queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { readAll } from '../../src/store/store.ts';
 import { BackgroundGate } from '../../src/handlers/background-gate.ts';
+import { changeTenantFile } from '../support/change-tenant-file.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { headerOf } from '../support/message.ts';
 import { openInstallationRunner, type InstallationRunner } from '../journey/job-runner.ts';
@@ -86,7 +87,7 @@ export async function openReencryptionFixture(): Promise<ReencryptionFixture> {
         await runner.handle(job);
       }
       const current = installation.services.kms.createKey();
-      const { file } = await installation.operator.putTenant(tenant, {
+      const { file } = await changeTenantFile(installation.operator, tenant, {
         key: {
           entry: {
             change: 'key',

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { readReencrypted, writeReencrypted } from '../../src/store/reencrypted.ts';
 import { openReencryptionFixture, type ReencryptionFixture } from './fixture.ts';
+import { changeTenantFile } from '../support/change-tenant-file.ts';
 
 const opened = new AsyncDisposableStack();
 let fixture: ReencryptionFixture;
@@ -113,7 +114,7 @@ test('another key change starts the next re-encryption, and ends the pages of th
     from: file.kmsKeyArn!,
     to: next,
   } as const;
-  await installation.operator.putTenant(tenant, { key: { entry, platformArns: new Set() } });
+  await changeTenantFile(installation.operator, tenant, { key: { entry, platformArns: new Set() } });
   await deps.tenants.fresh(tenant);
   expect(await fixture.run(old)).toEqual({ kind: 'done', superseded: true });
   expect(await fixture.healthy.restartStalled(tenant)).toBe(true);
