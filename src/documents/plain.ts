@@ -1,6 +1,6 @@
 // Copies plain JSON from callers, within limits of depth and size, and rejects anything else. Only `sections` and `metadata` are
 // treated specially: both have their own limits.
-import { isRaw, isRawInteger, rawInteger, type RawInteger } from '../runtime/json.ts';
+import { isRaw, isRawInteger, isRoundedInteger, rawInteger, type RawInteger } from '../runtime/json.ts';
 import type { DocumentLimits } from './document-types.ts';
 import { fieldOf, invalid, type Place, ROOT_FIELD } from './field.ts';
 import { formatSize } from '../runtime/units.ts';
@@ -116,6 +116,11 @@ function leaf(value: unknown, parent: Frame, key: string | number, sizes: Sizes)
   }
   if (typeof value === 'number') {
     if (!Number.isFinite(value)) throw rejected('must be a finite number');
+    if (parent.metadataLevel > 0 && isRoundedInteger(value)) {
+      const rule =
+        'contains an integer beyond ±(2^53 − 1) as a number, which may be rounded; pass a bigint or a string';
+      throw rejected(rule);
+    }
     sizes.add(String(value).length, parent);
     return value;
   }

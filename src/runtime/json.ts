@@ -13,8 +13,11 @@ const { rawJSON, isRawJSON } = JSON as unknown as {
 
 const INTEGER = /^-?\d+$/;
 
-/** A text without this many digits in a row contains no integer beyond ±(2^53 − 1). */
-const MANY_DIGITS = /\d{16}/;
+/** A text without a match contains no integer beyond ±(2^53 − 1): many digits in a row, or an exponent. */
+const LARGE = /\d{16}|\d[eE]\+?\d+\s*(?:[,}\]]|$)/;
+
+/** From here on, JavaScript prints a number with an exponent. */
+const EXPONENT_FROM = 1e21;
 
 export const rawInteger = (value: bigint): RawInteger => rawJSON(String(value));
 
@@ -23,21 +26,34 @@ export const isRaw = (value: unknown): boolean => isRawJSON(value);
 
 export const isRawInteger = (value: unknown): value is RawInteger => isRawJSON(value) && INTEGER.test(value.rawJSON);
 
+/**
+ * True for a number beyond ±(2^53 − 1) that JSON writes as an integer. It may be the result of rounding: its digits are not those
+ * that the source of a program contains.
+ */
+export const isRoundedInteger = (value: number): boolean =>
+  Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < EXPONENT_FROM;
+
 /** Parses JSON and replaces each integer that a number cannot hold with the result of `hold`. @throws SyntaxError */
-function parseWith(text: string, hold: (digits: string) => unknown): unknown {
-  if (!MANY_DIGITS.test(text)) return JSON.parse(text);
+function parseWith(text: string, hold: (source: string, value: number) => unknown): unknown {
+  if (!LARGE.test(text)) return JSON.parse(text);
   const keep = (_key: string, value: unknown, { source }: { readonly source?: string }): unknown =>
-    typeof value === 'number' && !Number.isSafeInteger(value) && source !== undefined && INTEGER.test(source)
-      ? hold(source)
-      : value;
+    typeof value === 'number' && !Number.isSafeInteger(value) && source !== undefined ? hold(source, value) : value;
   return JSON.parse(text, keep as (key: string, value: unknown) => unknown);
 }
 
-/** JSON whose large integers are `RawInteger`: for values that are written as JSON again. @throws SyntaxError */
-export const parseRaw = (text: string): unknown => parseWith(text, rawJSON);
+/**
+ * JSON whose large integers are `RawInteger`: for values that are written as JSON again. A double such as 1e20 is one too, since
+ * JSON writes it as an integer: no result is a rounded integer. @throws SyntaxError
+ */
+export const parseRaw = (text: string): unknown =>
+  parseWith(text, (source, value) => {
+    if (INTEGER.test(source)) return rawJSON(source);
+    return isRoundedInteger(value) ? rawJSON(String(value)) : value;
+  });
 
 /** JSON whose large integers are `bigint`: for values that a program reads. @throws SyntaxError */
-export const parseBig = (text: string): unknown => parseWith(text, BigInt);
+export const parseBig = (text: string): unknown =>
+  parseWith(text, (source, value) => (INTEGER.test(source) ? BigInt(source) : value));
 
 /** `JSON.stringify` that writes a `bigint` digit for digit. */
 export const stringifyBig = (value: unknown, indent?: number): string =>

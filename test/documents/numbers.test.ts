@@ -33,6 +33,30 @@ describe('large integers in metadata', () => {
     expect((await stored(document)).head).toMatchObject({ metadata: { big: BigInt(LARGE), small: 5 } });
   });
 
+  test.each([Number('9223372036854775807'), -(2 ** 53), 2 ** 53, 1e20])('are rejected as the number %d', (big) => {
+    for (const metadata of [{ big }, { list: [{ big }] }]) {
+      const { field, message } = refusal(() => parseDocument({ id: 'a', metadata, sections: [{ text: 'x' }] }, LIMITS));
+      expect(field).toBe('metadata');
+      expect(message).toContain('pass a bigint or a string');
+    }
+    const inSection = { id: 'a', sections: [{ text: 'x', metadata: { big } }] };
+    expect(refusal(() => parseDocument(inSection, LIMITS)).field).toBe('sections[0].metadata');
+    expect(refusal(() => checkFileFacts({ metadata: { big } }, LIMITS)).field).toBe('metadata');
+  });
+
+  test.each([Number.MAX_SAFE_INTEGER, -Number.MAX_SAFE_INTEGER, 1e300, -1e21, 4503599627370495.5, 1e-300])(
+    'do not include the number %d, which comes back as it is',
+    async (value) => {
+      const document = { id: 'a', metadata: { value }, document_parts: [{ text: 'x' }] };
+      expect((await stored(document)).head).toMatchObject({ metadata: { value } });
+    },
+  );
+
+  test.each(['1e20', '12345678901234567890.0', '1e300'])('do not include %s in JSON text', (text) => {
+    const { metadata } = parse(`{"id":"a","metadata":{"n":${text}},"sections":[{"text":"x"}]}`);
+    expect(JSON.stringify(metadata)).toBe(JSON.stringify({ n: Number(text) }));
+  });
+
   it('count in bytes against the limit of metadata', () => {
     const metadata = { big: BigInt(`1${'0'.repeat(LIMITS.metadataBytes)}`) };
     expect(refusal(() => parseDocument({ id: 'a', metadata, sections: [{ text: 'x' }] }, LIMITS)).field).toBe(

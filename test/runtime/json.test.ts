@@ -22,13 +22,28 @@ describe('large integers', () => {
     },
   );
 
-  test.each(['9007199254740991', '-9007199254740991', '1234567890123456.5', '1e20', '12345678901234567890.0'])(
+  test.each(['9007199254740991', '-9007199254740991', '1234567890123456.5', '1e21', '-1.5e300', '1e-20'])(
     'exclude %s, which stays a number',
     (text) => {
       expect(parseRaw(text)).toBe(Number(text));
       expect(parseBig(text)).toBe(Number(text));
     },
   );
+
+  test.each([
+    ['1e20', '100000000000000000000'],
+    ['[1E+20 ]', '[100000000000000000000]'],
+    ['{"a":123456789012345.5e2}', '{"a":12345678901234550}'],
+    ['12345678901234567890.0', '12345678901234567000'],
+  ])('include %s as raw JSON, with the digits that JSON writes for it', (text, digits) => {
+    expect(JSON.stringify(parseRaw(text))).toBe(digits);
+    expect(stringifyBig(parseRaw(text))).toBe(digits);
+    expect(parseBig(text)).toEqual(JSON.parse(text));
+  });
+
+  it('include a double that JSON writes as an integer, from JSON for JSON', () => {
+    expect(isRawInteger(parseRaw('1e20'))).toBe(true);
+  });
 
   it('exclude digits inside a string', () => {
     expect(parseRaw('"9007199254740993"')).toBe('9007199254740993');
