@@ -107,7 +107,11 @@ async function namesOf(operator: Operator): Promise<string[]> {
 function printSettings(settings: Settings, port: number): void {
   writeEnv(settings);
   for (const line of exportLines(settings)) printLine(line);
-  printNotice(`
+  printNotice(stepsFor(port));
+}
+
+/** Notice after the start; `port` is that of the worker's health. */
+export const stepsFor = (port: number): string => `
 Ready. A worker is running; health: http://127.0.0.1:${port}/readyz
 Two tenants exist: acme has its own KMS key, globex uses the platform key.
 In another terminal, in this directory, index a document and read it:
@@ -135,5 +139,4 @@ Compare the audit log with the log of KMS:
 
   npx sealdex audit reconcile acme --audit ${DATA}/audit.jsonl --cloudtrail ${DATA}/cloudtrail.jsonl
 
-Press Ctrl-C to stop. State is kept in ${DATA}.`);
-}
+Press Ctrl-C to stop. State is kept in ${DATA}.`;
