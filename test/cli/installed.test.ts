@@ -50,7 +50,7 @@ test.each([['dev'], ['demo'], ['demo', '--json']])(
     );
     expect({ code, stdout }).toEqual({ code: 69, stdout: '' });
     expect(stderr.replace('Starting Redis, S3 and KMS …\n', '')).toBe(
-      'sealdex: The package @sealdex/local-aws, which runs local services, is not installed. Install it: npm install --save-dev @sealdex/local-aws\n',
+      'sealdex: The package @sealdex/local-aws, which runs local services, is not installed. Install it and the readers: npm install --save-dev @sealdex/local-aws @sealdex/extract\n',
     );
   },
 );
@@ -59,7 +59,7 @@ test('the help of dev and demo names the command that installs the local service
   for (const command of ['dev', 'demo']) {
     const { code, stdout } = await run([command, '--help'], { bin });
     expect(code).toBe(0);
-    expect(stdout).toContain('npm install --save-dev @sealdex/local-aws');
+    expect(stdout).toContain('npm install --save-dev @sealdex/local-aws @sealdex/extract\n');
   }
 });
 

@@ -24,6 +24,13 @@ test('help, docs/cli.md and the changelog name the ports that dev uses by defaul
   expect(portsIn(fileOf('docs/cli.md'), sentence)).toEqual(ports);
 });
 
+test('help of dev and demo and docs/cli.md name the command that installs their packages', async () => {
+  const [install = 'none'] = /npm install --save-dev [^`]+/.exec(fileOf('docs/cli.md')) ?? [];
+  expect(install).toMatch(/ @sealdex\/local-aws @sealdex\/extract$/);
+  const naming = (await helps()).filter(([, help]) => help.split('\n').includes(install)).map(([name]) => name);
+  expect(naming.toSorted()).toEqual(['demo', 'dev']);
+});
+
 const blockLines = (text: string, indent: string): string[] =>
   text
     .split('\n')

@@ -162,10 +162,15 @@ describe('the first screen of the README', () => {
     expect(fileOf('.ci/run').split('\n')).toContain('npm test');
   });
 
-  test('names the Node that a checkout needs, which npm ci replaces by Node 24', () => {
-    expect(README).toContain('Node 20 or later');
-    const { devDependencies } = JSON.parse(fileOf('package.json')) as { devDependencies: Record<string, string> };
-    expect(devDependencies['node']).toMatch(/^\^24\./);
+  test('names the Node that a checkout needs, which npm ci replaces by Node 24, and that of the package', () => {
+    expect(README).toContain(
+      'needs Debian or Ubuntu with npm and Node 20 or later; `npm ci` installs the Node 24\nthat it runs on.',
+    );
+    const { devDependencies, engines } = JSON.parse(fileOf('package.json')) as Record<string, Record<string, string>>;
+    expect(devDependencies?.['node']).toMatch(/^\^24\./);
+    const least = `Node ${engines?.['node']?.replace('>=', '')} or later`;
+    expect(README).toContain(`From npm, with ${least},`);
+    expect(fileOf('docs/producer.md')).toContain(`The package \`sealdex\` needs ${least}.`);
   });
 });
 

@@ -111,7 +111,8 @@ function printSettings(settings: Settings, port: number): void {
 }
 
 /** Notice after the start; `port` is that of the worker's health. */
-export const stepsFor = (port: number): string => `
+export function stepsFor(port: number): string {
+  return `
 Ready. A worker is running; health: http://127.0.0.1:${port}/readyz
 Two tenants exist: acme has its own KMS key, globex uses the platform key.
 In another terminal, in this directory, index a document and read it:
@@ -140,3 +141,4 @@ Compare the audit log with the log of KMS:
   npx sealdex audit reconcile acme --audit ${DATA}/audit.jsonl --cloudtrail ${DATA}/cloudtrail.jsonl
 
 Press Ctrl-C to stop. State is kept in ${DATA}.`;
+}

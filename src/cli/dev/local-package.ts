@@ -5,8 +5,12 @@ import { MissingPrerequisiteError } from '../failure.ts';
 
 const PACKAGE = '@sealdex/local-aws';
 
-/** Help text of the commands that need the package. */
-export const NEEDS_LOCAL_PACKAGE = `Outside a checkout, install its package first: npm install --save-dev ${PACKAGE}`;
+/** Installs the local services, and the readers of the files that these commands upload. */
+const INSTALL = `npm install --save-dev ${PACKAGE} @sealdex/extract`;
+
+/** Help text of the commands that need the packages. */
+export const NEEDS_LOCAL_PACKAGE = `Outside a checkout, install two packages first:
+${INSTALL}`;
 
 /** Whether the package itself is missing; the error of a package that it imports names the importing file. */
 const isMissing = (error: unknown): boolean =>
@@ -21,7 +25,7 @@ export async function loadLocalAws(): Promise<typeof LocalAws> {
   } catch (error) {
     if (!isMissing(error)) throw error;
     throw new MissingPrerequisiteError(
-      `The package ${PACKAGE}, which runs local services, is not installed. Install it: npm install --save-dev ${PACKAGE}`,
+      `The package ${PACKAGE}, which runs local services, is not installed. Install it and the readers: ${INSTALL}`,
     );
   }
 }
