@@ -11,6 +11,7 @@ import type { AuditSink } from '../runtime/audit-log.ts';
 import type { Log } from '../runtime/log.ts';
 import type { MetricsRegistry } from '../runtime/metrics.ts';
 import { checkRedis } from '../runtime/redis.ts';
+import { readFloor } from '../store/revision-floor.ts';
 
 export { examineInstallation, type DoctorOptions } from './doctor.ts';
 export { createOperator, type Operator, type OperatorOptions } from './operator.ts';
@@ -47,7 +48,10 @@ export function createProducer(settings?: Settings, options: OpenOptions = {}): 
     async (resources, stack) => {
       const { config, clock, redis, store, kms, keyAccess, ring, tenants } = resources;
       await checkRedis(redis);
-      const queue = stack.add(openQueue(config, redis, clock), (opened) => opened.close());
+      const queue = stack.add(
+        openQueue(config, redis, clock, () => readFloor(store, config.queue, clock)),
+        (opened) => opened.close(),
+      );
       startProcessHeartbeat(resources, stack, 'producer');
       const { inlineBytes, platformKeyArn } = config;
       const intake = {

@@ -12,6 +12,7 @@ import { intakeSweep } from '../maintenance/intake-sweep.ts';
 import { reencryptionResumeTask, type ResumeDeps } from '../maintenance/reencryption-resume.ts';
 import type { SweepDeps } from '../maintenance/sweep.ts';
 import { tombstoneSweep } from '../maintenance/tombstones.ts';
+import { revisionFloor } from '../maintenance/revision-floor.ts';
 import { whenClockIsRight } from '../maintenance/clock-check.ts';
 import { startMaintenance, type MaintenanceTask, type MaintenanceLoop } from '../maintenance/scheduler.ts';
 import { removeIntakeOfAnyForm } from '../store/intake.ts';
@@ -53,6 +54,7 @@ export function fleetTasks(
   return [
     whenClockIsRight(deps, intakeSweep(deps)),
     intakeRemovals(deps),
+    revisionFloor(deps),
     whenClockIsRight(deps, tombstoneSweep(deps)),
     whenClockIsRight(deps, { name: 'old-letters', everyMs: REPAIR_EVERY_MS, run: letters.discardOld }),
     { name: 'letters', everyMs: REPAIR_EVERY_MS, run: letters.repairLetters },

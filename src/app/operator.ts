@@ -5,6 +5,7 @@ import { createReencryption } from '../reencryption/reencryption.ts';
 import type { Settings } from '../runtime/config.ts';
 import type { MetricsRegistry } from '../runtime/metrics.ts';
 import { redisKeys } from '../runtime/redis.ts';
+import { readFloor } from '../store/revision-floor.ts';
 import type { OpenOptions } from './open-options.ts';
 import { AWS_ON_FIRST_CALL } from './aws.ts';
 import { probing } from './probing.ts';
@@ -30,7 +31,10 @@ export function createOperator(settings?: Settings, options: OperatorOptions = {
     async (resources, stack) => {
       const { config, clock, log, metrics, redis, store, tenants, audit, identity } = resources;
       const { gates } = resources.keyAccess;
-      const queue = stack.add(openQueue(config, redis, clock), (opened) => opened.close());
+      const queue = stack.add(
+        openQueue(config, redis, clock, () => readFloor(store, config.queue, clock)),
+        (opened) => opened.close(),
+      );
       const keys = redisKeys(config.queue);
       const shared = { queueName: config.queue, keys, queue, clock, redis, store, tenants };
       // Complete listings of a tenant, and whole objects, take longer than a command waits for one response.

@@ -19,6 +19,7 @@ import type { Environment, Settings } from '../runtime/config.ts';
 import type { Log } from '../runtime/log.ts';
 import type { MetricsRegistry } from '../runtime/metrics.ts';
 import { checkRedis, redisKeys } from '../runtime/redis.ts';
+import { readFloor } from '../store/revision-floor.ts';
 import { removeIntake } from '../store/intake.ts';
 import { proveConditionalWrites } from '../store/system.ts';
 import { startFleetTasks } from './fleet-tasks.ts';
@@ -96,7 +97,10 @@ async function startIn(
   const canary = createCanary(store, config.queue, clock);
   const platform = stack.add(createPlatform({ clock, log, store, keyAccess, canary }), (opened) => opened.stop());
   keyAccess.platformSuspected.add((code) => platform.onPlatformSuspected(code));
-  const queue = stack.add(openQueue(config, redis, clock), (opened) => opened.close());
+  const queue = stack.add(
+    openQueue(config, redis, clock, () => readFloor(store, config.queue, clock)),
+    (opened) => opened.close(),
+  );
   const [queueName, keys] = [config.queue, redisKeys(config.queue)];
   const reencryption = createReencryption({ queueName, clock, redis, keys, queue, tenants, store });
   const handlers = createJobHandlers(resources, stack, canary, reencryption);

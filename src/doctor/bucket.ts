@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { SealdexError } from '../runtime/errors.ts';
 import type { Role } from '../maintenance/heartbeat.ts';
 import { fingerprintKeyName } from '../store/fingerprint-key.ts';
+import { floorKey } from '../store/revision-floor.ts';
 import { birthKey } from '../store/redis-identity.ts';
 import { reencryptedKey } from '../store/reencrypted.ts';
 import { isDenial, type Store } from '../store/store.ts';
@@ -72,8 +73,7 @@ export function bucketChecks(deps: BucketDeps): Check[] {
     run: (signal) => permissions(deps, prefix, verbs, signal),
   }));
   if (role === 'producer') {
-    const key = fingerprintKeyName(queue);
-    return [...prefixes, { check: 'bucket system/', run: (signal) => permissions(deps, key, ['head', 'put'], signal) }];
+    return [...prefixes, { check: 'bucket system/', run: (signal) => producerSystem(deps, queue, signal) }];
   }
   if (role !== 'worker') return prefixes;
   return [
@@ -82,6 +82,14 @@ export function bucketChecks(deps: BucketDeps): Check[] {
     { check: 'conditional writes', run: () => conditions(store, queue) },
     { check: 'conditional delete', run: (signal) => removal(store, queue, signal) },
   ];
+}
+
+/** The key of request fingerprints, and the floor of revisions. */
+async function producerSystem(deps: BucketDeps, queue: string, signal: AbortSignal): Promise<CheckResult> {
+  const fingerprints = await permissions(deps, fingerprintKeyName(queue), ['head', 'put'], signal);
+  if (fingerprints.status !== 'ok') return fingerprints;
+  const floor = await permissions(deps, floorKey(queue), ['head'], signal);
+  return floor.status === 'ok' ? fingerprints : floor;
 }
 
 const verbsText = (verbs: readonly Verb[]): string =>
@@ -154,10 +162,11 @@ async function system({ store, queue, role, bucket }: BucketDeps, signal: AbortS
   }
   // Existing objects must not be replaced or, elsewhere, removed.
   const refused: string[] = [];
-  for (const key of [birth, reencryptedKey(queue, `doctor-${random()}`)]) {
+  const floor = floorKey(queue);
+  for (const key of [birth, floor, reencryptedKey(queue, `doctor-${random()}`)]) {
     const denied = (await faultOf(store.head(key, { signal }))) ?? (await faultOf(store.tryPut(key, signal)));
     if (denied && !isDenial(denied)) return unreachable(bucket, denied);
-    if (denied) refused.push(key === birth ? birth : `system/${queue}/reencrypted/*`);
+    if (denied) refused.push(key === birth || key === floor ? key : `system/${queue}/reencrypted/*`);
   }
   if (refused.length === 0) return passed('Wrote, read and deleted a test object.');
   return failed(

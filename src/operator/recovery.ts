@@ -146,18 +146,14 @@ class Run {
   async #batch(listed: readonly ListedIntake[]): Promise<void> {
     const { redis, keys, queue } = this.#deps;
     const jobs = this.#readable(listed);
-    const [named, ended] = await Promise.all([
-      namedIntake(
-        redis,
-        keys,
-        jobs.map(({ place }) => place.jobId),
-      ),
-      findEnded(
-        redis,
-        keys,
-        jobs.map(({ place }) => place),
-      ),
-    ]);
+    const places = jobs.map(({ place }) => place);
+    const named = await namedIntake(
+      redis,
+      keys,
+      places.map(({ jobId }) => jobId),
+    );
+    // After the queues: a job that has left them since has a record of its end.
+    const ended = await findEnded(redis, keys, places);
     // Two attempts to enqueue one job may each have left content.
     const lost = new Map<string, LostJob>();
     for (const [at, job] of jobs.entries()) {

@@ -15,7 +15,16 @@ export interface RolePolicyChoice {
 }
 
 type Access = 'Get' | 'Put' | 'Delete' | 'DeleteVersion';
-type Prefix = 'tenants' | 'documents' | 'originals' | 'intake' | 'birth' | 'canary' | 'reencrypted' | 'fingerprintKey';
+type Prefix =
+  | 'tenants'
+  | 'documents'
+  | 'originals'
+  | 'intake'
+  | 'birth'
+  | 'canary'
+  | 'reencrypted'
+  | 'fingerprintKey'
+  | 'floor';
 
 /** HEAD needs Get; so does every write or removal with a condition on an ETag. */
 const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly Access[]>>>>> = Object.freeze({
@@ -27,8 +36,9 @@ const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly Ac
     birth: ['Get', 'Put'],
     canary: ['Get', 'Put', 'Delete'],
     reencrypted: ['Get', 'Put'],
+    floor: ['Get', 'Put'],
   },
-  producer: { tenants: ['Get'], intake: ['Put', 'Delete'], fingerprintKey: ['Get', 'Put'] },
+  producer: { tenants: ['Get'], intake: ['Put', 'Delete'], fingerprintKey: ['Get', 'Put'], floor: ['Get'] },
   reader: { tenants: ['Get'], documents: ['Get'], originals: ['Get'] },
   operator: {
     tenants: ['Get', 'Put'],
@@ -36,6 +46,7 @@ const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly Ac
     originals: ['Get', 'Delete', 'DeleteVersion'],
     intake: ['Get', 'Put', 'Delete', 'DeleteVersion'],
     birth: ['Get', 'Put'],
+    floor: ['Get'],
     reencrypted: ['Get', 'Delete', 'DeleteVersion'],
   },
 });
@@ -63,6 +74,7 @@ export function rolePolicy(role: Role, choice: RolePolicyChoice): PolicyDocument
     canary: `system/${choice.queue}/canary/*`,
     reencrypted: `system/${choice.queue}/reencrypted/*`,
     fingerprintKey: `system/${choice.queue}/fingerprint-key`,
+    floor: `system/${choice.queue}/floor`,
   };
   const objects = Object.entries(OBJECTS[role]).map(([prefix, touches]): PolicyStatement => ({
     Sid: `Bucket${prefix.charAt(0).toUpperCase()}${prefix.slice(1)}`,

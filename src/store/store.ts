@@ -10,6 +10,8 @@ export interface ObjectFacts {
 export interface StoredObject extends ObjectFacts {
   /** Read it to the end, or call `discard()`: an unread body holds a connection. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** Time of the store when it responded, in milliseconds; undefined if the store does not give it. */
+  readonly servedAt?: number | undefined;
   discard(): void;
 }
 

@@ -18,6 +18,7 @@ import { deleteDocument } from '../../src/store/documents.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { objectName } from '../../src/runtime/names.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
+import { revisionFloor } from '../../src/maintenance/revision-floor.ts';
 import { intakeSweep } from '../../src/maintenance/intake-sweep.ts';
 import { reencryptionResumeTask } from '../../src/maintenance/reencryption-resume.ts';
 import { tombstoneSweep } from '../../src/maintenance/tombstones.ts';
@@ -246,6 +247,7 @@ async function sweep(): Promise<void> {
         log: silentLog,
         restartStalled: (tenant) => reencryption.restartStalled(tenant),
       }).run(signal);
+      await revisionFloor(deps).run(signal);
       for (const days of [20, 2, 200]) {
         clock.advance(days * DAY_MS);
         await intakeSweep(deps).run(signal);

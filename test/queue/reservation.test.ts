@@ -11,6 +11,7 @@ import {
   reserve as reservationsOf,
   type Marker,
 } from '../../src/queue/fair-share/reservation.ts';
+import type { ReadFloor } from '../../src/queue/fair-share/revision-counter.ts';
 import { queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { testServices, type TestServices } from '../support/services.ts';
@@ -36,10 +37,19 @@ afterAll(async () => {
   await services[Symbol.asyncDispose]();
 });
 
+/** As in a bucket without a floor. */
+const noFloor: ReadFloor = async () => ({ storeNow: Date.now() });
+
 /** The first of `count` revisions; the test fails unless all of them are consecutive. */
-async function reserveFirst(from: Redis, names: QueueKeys, clock: Clock, count: number): Promise<number> {
+async function reserveFirst(
+  from: Redis,
+  names: QueueKeys,
+  clock: Clock,
+  count: number,
+  readFloor: ReadFloor = noFloor,
+): Promise<number> {
   const requests = Array.from({ length: count }, () => SHARE);
-  const reservations = await reservationsOf({ redis: from, keys: names, clock, limits: LIMITS }, requests);
+  const reservations = await reservationsOf({ redis: from, keys: names, clock, limits: LIMITS, readFloor }, requests);
   const revisions = reservations.map((one) => ('revision' in one ? one.revision : Number.NaN));
   const first = revisions[0] ?? Number.NaN;
   expect(revisions).toEqual(Array.from({ length: count }, (_, n) => first + n));
@@ -55,7 +65,7 @@ async function mark(
   lifeMs: number,
 ): Promise<Omit<Marker, 'priority'>> {
   const { priority: _, ...marker } = await markOf(
-    { redis: from, keys: names, clock, limits: LIMITS },
+    { redis: from, keys: names, clock, limits: LIMITS, readFloor: noFloor },
     id,
     lifeMs,
     SHARE,
@@ -126,6 +136,53 @@ describe('a revision', () => {
   });
 });
 
+describe('the first revision of a new Redis', () => {
+  /** A floor that a Redis whose clock was ahead of that of S3 by so much has left. */
+  const floorOf =
+    (revision: number, leadMs: number): ReadFloor =>
+    async () => ({ floor: { revision, leadMs }, storeNow: Date.now() });
+
+  it('is higher than the floor, although the clock of this Redis is behind it', async () => {
+    const last = aheadOf(48_000);
+    expect(await reserveFirst(redis, keys, systemClock, 1, floorOf(last, 48_000))).toBeGreaterThan(last);
+  });
+
+  it('is higher than revisions assigned after an old floor was written', async () => {
+    // The other Redis went on for an hour without a worker, and then assigned this one.
+    const last = aheadOf(48_000);
+    expect(await reserveFirst(redis, keys, systemClock, 1, floorOf(aheadOf(-3_600_000), 48_000))).toBeGreaterThan(last);
+  });
+
+  it('is the time of Redis if its clock is ahead of the other one', async () => {
+    const revision = await reserveFirst(redis, keys, systemClock, 1, floorOf(aheadOf(-60_000), -30_000));
+    expect(revision).toBeLessThan(aheadOf(10_000));
+  });
+
+  it('is not raised by a floor that no Redis can have had', async () => {
+    const revision = await reserveFirst(redis, keys, systemClock, 1, floorOf(Number.MAX_SAFE_INTEGER - 1e9, 0));
+    expect(revision).toBeLessThan(aheadOf(10_000));
+  });
+
+  it('fails as the floor cannot be read, and sets no counter', async () => {
+    const unreadable = async (): Promise<never> => {
+      throw new SealdexError('STORE_FAILED');
+    };
+    expect(await codeOf(reserveFirst(redis, keys, systemClock, 1, unreadable))).toBe('STORE_FAILED');
+    expect(await redis.exists(keys.revision)).toBe(0);
+  });
+
+  it('is read from the floor once, by each of several producers at once', async () => {
+    const last = aheadOf(48_000);
+    let reads = 0;
+    const counted: ReadFloor = async () => ((reads += 1), await floorOf(last, 48_000)());
+    const firsts = await Promise.all(producers.map((each) => reserveFirst(each, keys, systemClock, 1, counted)));
+    expect(Math.min(...firsts)).toBeGreaterThan(last);
+    expect(new Set(firsts).size).toBe(producers.length);
+    await reserveFirst(redis, keys, systemClock, 1, counted);
+    expect(reads).toBeLessThanOrEqual(producers.length);
+  });
+});
+
 describe('a clock difference', () => {
   const clockAt = (offMs: number): FakeClock => new FakeClock(Date.now() + offMs);
 
@@ -144,7 +201,7 @@ describe('a clock difference', () => {
   });
 
   it('in Redis, into the past, is CLOCK_SKEW until the clocks have caught up, and changes nothing', async () => {
-    const ahead = aheadOf(120_000);
+    const ahead = aheadOf(180_000);
     await redis.set(keys.revision, ahead);
     const id = newJobId();
     expect(await codeOf(reserveFirst(redis, keys, systemClock, 1))).toBe('CLOCK_SKEW');

@@ -45,7 +45,7 @@ export async function findEnded(redis: Redis, keys: RedisKeys, places: readonly 
     runCommand(redis.zmscore(keys.intakeRemovals, ...places.map(intakeName))),
     runCommand(redis.mget(...places.map(({ jobId }) => keys.note(jobId)))),
   ]);
-  return places.map((_, at) => typeof pending[at] === 'string' || /^(?:done|superseded) /.test(notes[at] ?? ''));
+  return places.map((_, at) => typeof pending[at] === 'string' || /^(?:done|superseded|dead) /.test(notes[at] ?? ''));
 }
 
 /** Call after the removal. */

@@ -19,12 +19,12 @@ import {
   claim,
   confirm,
   mark,
-  raiseRevision,
   reserve,
   type Marker,
   type Reservation,
   type ReservationDeps,
 } from '../fair-share/reservation.ts';
+import { raiseRevision, type ReadFloor } from '../fair-share/revision-counter.ts';
 import {
   cancelJobs,
   countCancelable,
@@ -114,7 +114,13 @@ interface QueueHandle {
   readonly releasing: ReleaseDeps;
 }
 
-function openQueueHandle(name: QueueName, config: Config, redis: Redis, clock: Clock): QueueHandle {
+function openQueueHandle(
+  name: QueueName,
+  config: Config,
+  redis: Redis,
+  clock: Clock,
+  readFloor: ReadFloor,
+): QueueHandle {
   const keys = queueKeys(redisKeys(config.queue), name);
   const queue = new Queue<JobData, null>(name, {
     connection: redis,
@@ -131,13 +137,19 @@ function openQueueHandle(name: QueueName, config: Config, redis: Redis, clock: C
     promote: promoter(queue),
     reprioritize: (jobIds) => reprioritize(redis, keys, jobIds),
   };
-  return { queue, keys, reserving: { redis, keys, clock, limits: config }, releasing };
+  return { queue, keys, reserving: { redis, keys, clock, limits: config, readFloor }, releasing };
 }
 
-export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue {
+/** Without `readFloor`, a new Redis starts with revisions from its clock. */
+export function openQueue(
+  config: Config,
+  redis: Redis,
+  clock: Clock,
+  readFloor: ReadFloor = async () => ({ storeNow: clock.now() }),
+): JobQueue {
   const own: Readonly<Record<QueueName, QueueHandle>> = {
-    index: openQueueHandle('index', config, redis, clock),
-    upload: openQueueHandle('upload', config, redis, clock),
+    index: openQueueHandle('index', config, redis, clock, readFloor),
+    upload: openQueueHandle('upload', config, redis, clock, readFloor),
   };
   const all = QUEUE_NAMES.map((name) => own[name]);
   const keys = redisKeys(config.queue);
@@ -149,7 +161,7 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     ...createJobLookup(all, redis, keys),
     refuseWhenFull: () => memoryLimit.refuse(),
     reserve: (requests) => reserveInQueues(own, requests),
-    raiseRevision: (revision) => raiseRevision(redis, keys, revision),
+    raiseRevision: (revision) => raiseRevision({ redis, keys, readFloor }, revision),
     mark: (jobId, request) => mark(own[request.queue].reserving, jobId, config.idempotencyMs, request),
     claim: (jobId, queueName, fingerprint) => claim(redis, own[queueName].keys, jobId, fingerprint),
     fingerprint: async (jobId) => (await runCommand(redis.hget(keys.marker(jobId), 'fingerprint'))) ?? undefined,

@@ -1,12 +1,12 @@
 // Reservations: a revision, a priority and a place in the tenant's backlog, given to a job before its content is encrypted.
 // Idempotency records (markers): the revision of the job of an idempotency key.
 // Each is one script, so two producers never get the same revision, and never add two jobs for one key.
-import { MAX_SKEW_MS, type Clock } from '../../runtime/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { isCode, SealdexError, type Code } from '../../runtime/errors.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import type { QueueKeys, Redis, RedisKeys } from '../../runtime/redis.ts';
-import { VALUES } from '../lua-values.ts';
 import { BACKLOG, type ReservationRequest } from '../backlog/backlog.ts';
+import { NEXT_REVISION, withCounter, type CounterDeps } from './revision-counter.ts';
 import { FAIR_KEYS, FAIR_SHARE, fairKeys } from './fair-share.ts';
 import { isEnd, knownCode, type EndState } from '../bull/status-notes.ts';
 import { queueKey } from '../bull/queue-keys.ts';
@@ -17,8 +17,7 @@ interface BacklogLimits {
   readonly tenantBacklogBytes: number;
 }
 
-export interface ReservationDeps {
-  readonly redis: Redis;
+export interface ReservationDeps extends CounterDeps {
   readonly keys: QueueKeys;
   readonly clock: Clock;
   readonly limits: BacklogLimits;
@@ -35,19 +34,8 @@ const BACKLOG_RETRY_MS = 60_000;
 /** `now` is the producer's clock in milliseconds; the limits are those of BacklogLimits. */
 const RESERVE_ARGS = ['now', 'maxJobs', 'maxBytes'] as const;
 
-/**
- * `next_revision()`: Redis' clock in microseconds, or the last revision + 1 if that is more; nil if that is too far from
- * `now`. The caller writes it with %.0f and returns it as a number, because tostring would round 16 digits.
- * `joins(...)`: counts a job of the tenant, if the limits allow it. A tenant without jobs may always add one, however large.
- */
-const RESERVE_LUA = `${FAIR_SHARE}${BACKLOG}
-  local function next_revision()
-    local time = redis.call('TIME')
-    local theirs = tonumber(time[1]) * 1000000 + tonumber(time[2])
-    local first = math.max(theirs, number_of(redis.call('GET', lastRevision)) + 1)
-    if math.abs(first - tonumber(now) * 1000) > ${MAX_SKEW_MS * 1000} then return nil end
-    return first
-  end
+/** `joins(...)`: counts a job of the tenant, if the limits allow it. A tenant without jobs may always add one, however large. */
+const RESERVE_LUA = `${FAIR_SHARE}${BACKLOG}${NEXT_REVISION}
   local function joins(tenant, size)
     local jobs = number_of(field_of(backlogJobs, tenant))
     local bytes = number_of(field_of(backlogBytes, tenant))
@@ -56,24 +44,14 @@ const RESERVE_LUA = `${FAIR_SHARE}${BACKLOG}
     return true
   end`;
 
-/** A revision that is further ahead of Redis' clock was not assigned by sealdex, and would stop all producers. */
-const RAISE_LUA = `${VALUES}
-  local function raise_revision(lastRevision, revision)
-    local now = tonumber(redis.call('TIME')[1]) * 1000000
-    if revision > now + ${2 * MAX_SKEW_MS * 1000} then return 0 end
-    if revision <= number_of(redis.call('GET', lastRevision)) then return 0 end
-    redis.call('SET', lastRevision, string.format('%.0f', revision))
-    return 1
-  end`;
-
 /** Returns the first revision and the priority of each request, 0 if the backlog is full; or a code. */
 const RESERVE = script({
   name: 'reserve',
   keys: [...FAIR_KEYS, 'lastRevision'],
   args: [...RESERVE_ARGS, '...requests'],
   lua: `${RESERVE_LUA}
-  local first = next_revision()
-  if not first then return 'CLOCK_SKEW' end
+  local first, refusal = next_revision()
+  if not first then return refusal end
   local fair = fair_open(prioritized, fairClock, fairTenants)
   local result = { first }
   local reserved = 0
@@ -106,8 +84,9 @@ const MARK = script({
   if marker[1] and (marker[2] or marker[3]) then
     return { tonumber(marker[1]), marker[2] and 2 or 1, marker[3] or '', marker[4] or '', 0, marker[6] or '' }
   end
-  local revision = tonumber(marker[1]) or next_revision()
-  if not revision then return 'CLOCK_SKEW' end
+  local revision, refusal = tonumber(marker[1]), nil
+  if not revision then revision, refusal = next_revision() end
+  if not revision then return refusal end
   local is_counted = marker[5] or redis.call('EXISTS', entry) == 1
   if not is_counted and not joins(tenant, tonumber(bytes)) then return 'TENANT_BACKLOG_FULL' end
   local fair = fair_open(prioritized, fairClock, fairTenants)
@@ -158,18 +137,20 @@ export interface Marker extends Reservation {
  * @throws SealdexError `CLOCK_SKEW`
  */
 export async function reserve(
-  { redis, keys, clock, limits }: ReservationDeps,
+  deps: ReservationDeps,
   requests: readonly Omit<ReservationRequest, 'queue'>[],
 ): Promise<(Reservation | SealdexError)[]> {
+  const { redis, keys, clock, limits } = deps;
   if (requests.length === 0) return [];
-  const result = await runScript(redis, RESERVE, {
+  const input = {
     ...fairKeys(keys),
     lastRevision: keys.revision,
     now: clock.now(),
     maxJobs: limits.tenantBacklogJobs,
     maxBytes: limits.tenantBacklogBytes,
     requests: requests.flatMap(({ tenant, bytes }) => [tenant, bytes]),
-  });
+  };
+  const result = await withCounter(deps, () => runScript(redis, RESERVE, input));
   if (!Array.isArray(result)) throw refusal(result);
   const [first, ...priorities] = result as [number, ...number[]];
   let revision = first;
@@ -178,30 +159,18 @@ export async function reserve(
   );
 }
 
-const RAISE = script({
-  name: 'raise_revision',
-  keys: ['lastRevision'],
-  args: ['revision'],
-  lua: `${RAISE_LUA}
-    return raise_revision(lastRevision, tonumber(revision))`,
-});
-
-/** Makes the next revision higher than this one, which was assigned before. */
-export async function raiseRevision(redis: Redis, keys: RedisKeys, revision: number): Promise<void> {
-  await runScript(redis, RAISE, { lastRevision: keys.revision, revision });
-}
-
 /**
  * Finds or makes the marker of an idempotency key, which expires `lifeMs` after it was made.
  * @throws SealdexError `CLOCK_SKEW`, `TENANT_BACKLOG_FULL` with `retryAfterMs`
  */
 export async function mark(
-  { redis, keys, clock, limits }: ReservationDeps,
+  deps: ReservationDeps,
   jobId: string,
   lifeMs: number,
   { tenant, bytes }: Omit<ReservationRequest, 'queue'>,
 ): Promise<Marker> {
-  const found = await runScript(redis, MARK, {
+  const { redis, keys, clock, limits } = deps;
+  const input = {
     ...fairKeys(keys),
     lastRevision: keys.revision,
     markerKey: keys.marker(jobId),
@@ -212,7 +181,8 @@ export async function mark(
     lifeMs,
     tenant,
     bytes,
-  });
+  };
+  const found = await withCounter(deps, () => runScript(redis, MARK, input));
   if (!Array.isArray(found)) throw refusal(found);
   const [revision, kind, state, code, priority, fingerprint] = found as [
     number,

@@ -1,14 +1,17 @@
 // S3 connection: its client and its limits.
-import { S3Client } from '@aws-sdk/client-s3';
+import { S3Client, type GetObjectCommandOutput } from '@aws-sdk/client-s3';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { credentialsOf, type Config } from '../../runtime/config.ts';
 import { deadlines } from '../../runtime/deadlines.ts';
 
 const SILENT = Object.freeze({ debug() {}, info() {}, warn() {}, error() {} });
 
+/** Date headers by output: the SDK does not return them. */
+const dates = new WeakMap<object, string>();
+
 /** `prompt`: for callers that wait for a response. The caller of a request sets its deadline. */
 export function openS3(config: Config, prompt: boolean): S3Client {
-  return new S3Client({
+  const client = new S3Client({
     region: config.region,
     forcePathStyle: config.s3ForcePathStyle,
     // Two attempts in total: jobs have their own retries, which would multiply.
@@ -32,4 +35,20 @@ export function openS3(config: Config, prompt: boolean): S3Client {
     ...(config.s3Endpoint === undefined ? {} : { endpoint: config.s3Endpoint }),
     ...credentialsOf(config),
   });
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      const { headers } = result.response as { headers?: Record<string, string> };
+      if (result.output && headers?.['date'] !== undefined) dates.set(result.output, headers['date']);
+      return result;
+    },
+    { step: 'deserialize', priority: 'high', name: 'keepDate' },
+  );
+  return client;
+}
+
+/** Time of S3 when it responded, in milliseconds, to the second. */
+export function servedAt(output: GetObjectCommandOutput): number | undefined {
+  const time = Date.parse(dates.get(output) ?? '');
+  return Number.isNaN(time) ? undefined : time;
 }

@@ -22,7 +22,7 @@ import {
   type Store,
   type StoredObject,
 } from '../store.ts';
-import { openS3 } from './client.ts';
+import { openS3, servedAt } from './client.ts';
 import { isMissing, statusOf, storeFault } from './s3-error-mapping.ts';
 import { lateAnswer, sendStream } from './streamed.ts';
 import { versionsOf } from './versions.ts';
@@ -131,7 +131,7 @@ export function createStore(config: Config, use: WaitMode): Store {
         signal,
         async (options) => {
           const answer = await client.send(command, options);
-          return { ...factsOf(answer), ...bodyOf(answer, signal) };
+          return { ...factsOf(answer), servedAt: servedAt(answer), ...bodyOf(answer, signal) };
         },
         missingAnswer,
       );
