@@ -6,6 +6,7 @@ import { BackgroundGate } from '../handlers/background-gate.ts';
 import { ByteBudget } from '../handlers/budget.ts';
 import { createHandler } from '../handlers/handle.ts';
 import type { Canary } from '../handlers/outcome.ts';
+import { KmsSlotLimiter } from '../handlers/kms-slot-limiter.ts';
 import { TenantSlotLimiter } from '../handlers/tenant-slot-limiter.ts';
 import type { Handle } from '../queue/bull/processor.ts';
 import type { Reencryption } from '../reencryption/reencryption.ts';
@@ -58,6 +59,7 @@ export function createJobHandlers(
       budget,
       canary,
       slots: new TenantSlotLimiter(clock, slots),
+      kmsSlots: new KmsSlotLimiter(clock, slots),
       backgroundGate: new BackgroundGate(clock),
       reencryptionConcurrency: new AdaptiveConcurrency(busyShare()),
     });

@@ -12,12 +12,12 @@ import { writeDocument, type DocumentWrite } from '../store/documents.ts';
 import { removeOriginal } from '../store/originals.ts';
 import type { Written } from '../store/revisions.ts';
 import type { Tenant } from '../tenants/tenants.ts';
-import { runIfAdmitted, type AdmissionDeps } from './admission.ts';
+import { runIfAdmitted, type KeyAdmissionDeps } from './admission.ts';
 import { withContent, type ContentDeps, type TakenContent } from './content.ts';
 import type { Outcome } from '../jobs/outcome.ts';
 import type { Phase } from './phases.ts';
 
-export interface IndexJobDeps extends AdmissionDeps, ContentDeps {
+export interface IndexJobDeps extends KeyAdmissionDeps, ContentDeps {
   readonly config: Config;
   readonly ring: KeyRing;
 }

@@ -22,17 +22,18 @@ const WAITS_FOR: ReadonlyMap<string, 'key' | 'store'> = new Map([
 
 /**
  * Measures the steps of a job, failed ones included. Steps that wait for the tenant's key or for S3 count in its slots.
- * `onOverShare` is called when the tenant has its share of slots while this job waits for the key.
+ * `waitForKey` is called at the start of a step that waits for the key, and its result at the end.
  */
 export function phasesOf(
   { clock, metrics, slots }: PhaseDeps,
   { kind, tenant }: { readonly kind: JobKind; readonly tenant: string },
-  onOverShare?: () => void,
+  waitForKey?: () => () => void,
 ): Phase {
   return async (phase, step) => {
     const begun = clock.monotonic();
     const waitsFor = WAITS_FOR.get(phase);
-    const leave = waitsFor && slots.acquire(tenant, waitsFor === 'key' ? onOverShare : undefined);
+    const wait = waitsFor === 'key' && waitForKey ? waitForKey : () => slots.acquire(tenant);
+    const leave = waitsFor && wait();
     try {
       return await step();
     } finally {

@@ -14,7 +14,7 @@ import type { ListedObject, StoredObject } from '../store/store.ts';
 import { getTenantObject, listTenantObjects, replaceMessage } from '../store/tenant-objects.ts';
 import type { Tenant, Tenants } from '../tenants/tenants.ts';
 import type { AdaptiveConcurrency } from './adaptive-concurrency.ts';
-import { runIfAdmitted, type AdmissionDeps } from './admission.ts';
+import { runIfAdmitted, type KeyAdmissionDeps } from './admission.ts';
 import type { BackgroundGate } from './background-gate.ts';
 import type { ContentDeps } from './content.ts';
 import { deferToOtherJobs } from './outcome.ts';
@@ -22,7 +22,7 @@ import type { Outcome } from '../jobs/outcome.ts';
 import type { Phase } from './phases.ts';
 import { wholeMessage } from './whole-message.ts';
 
-export interface ReencryptJobDeps extends AdmissionDeps, ContentDeps {
+export interface ReencryptJobDeps extends KeyAdmissionDeps, ContentDeps {
   readonly config: Config;
   readonly ring: KeyRing;
   readonly tenants: Pick<Tenants, 'get' | 'fresh'>;

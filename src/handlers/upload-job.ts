@@ -15,13 +15,13 @@ import { headDocument, writeDocument, type DocumentWrite } from '../store/docume
 import { removeOriginal, removeOwnOriginal, writeOriginal } from '../store/originals.ts';
 import { stateOf, type Written } from '../store/revisions.ts';
 import type { Tenant } from '../tenants/tenants.ts';
-import { runIfAdmitted, type AdmissionDeps } from './admission.ts';
+import { runIfAdmitted, type KeyAdmissionDeps } from './admission.ts';
 import { withContent, type ContentDeps, type TakenContent } from './content.ts';
 import type { Outcome } from '../jobs/outcome.ts';
 import type { Phase } from './phases.ts';
 import { wholeMessage } from './whole-message.ts';
 
-export interface UploadJobDeps extends AdmissionDeps, ContentDeps {
+export interface UploadJobDeps extends KeyAdmissionDeps, ContentDeps {
   readonly config: Config;
   readonly ring: KeyRing;
   readonly extractors: Pick<ExtractPool, 'extract'>;

@@ -22,10 +22,7 @@ export interface KeyRingDeps {
   readonly shared: SharedKeys;
   readonly use: WaitMode;
   readonly watch?: KmsCallObserver;
-  /**
-   * Called for each use (`hit`: the key was cached; `miss`: it was requested from KMS or the fleet; `shared`: it joined another
-   * request).
-   */
+  /** Called for each use of a key: `hit`: cached; `miss`: requested from KMS or the fleet; `shared`: joined another request. */
   readonly onUse?: (result: 'hit' | 'miss' | 'shared') => void;
   /** Called for each erased key. */
   readonly onWipe?: (reason: WipeReason) => void;
@@ -81,6 +78,12 @@ export class KeyRing {
       const slot = slotOf(key.ref, key.context.purpose);
       if (this.#current.get(slot) === key) this.#current.delete(slot);
     });
+  }
+
+  /** Whether `current` needs no request to KMS or the fleet for the data key of now. */
+  isCached(ref: KeyRef, purpose: Purpose): boolean {
+    const key = this.#current.get(slotOf(ref, purpose));
+    return key !== undefined && key.isLive && key.context.period === periodAt(ref.tenant, this.#deps.clock.now());
   }
 
   /**

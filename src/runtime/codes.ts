@@ -71,6 +71,10 @@ export const CODES = Object.freeze({
     "too many of the tenant's jobs are waiting for its KMS key or for S3",
     "no action needed, sealdex retries; if it persists, check the tenant's KMS key and S3",
   ),
+  KMS_SLOTS_FULL: defer(
+    'KMS is slow, and jobs of other tenants without a cached data key are waiting for it',
+    'no action needed, sealdex retries; if it persists, check KMS throttling and the AWS Health Dashboard',
+  ),
   MEMORY_BUDGET_FULL: defer(
     'the job waited 60s for memory that other jobs are using',
     'no action needed, sealdex retries; if it persists, raise SEALDEX_IN_FLIGHT_BYTES or add workers',

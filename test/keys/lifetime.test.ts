@@ -55,6 +55,22 @@ test.each([
   expect(await ring.current(ref, 'documents', 10)).not.toBe(key);
 });
 
+test('a key is cached from its arrival to the end of its period, for its tenant and purpose only', async () => {
+  const ref = fixture.tenant();
+  const clock = clockAtStart(ref.tenant);
+  const { ring } = await fixture.open({ clock });
+  expect(ring.isCached(ref, 'documents')).toBe(false);
+  await ring.current(ref, 'documents', 10);
+  expect(ring.isCached(ref, 'documents')).toBe(true);
+  expect(ring.isCached(ref, 'intake')).toBe(false);
+  expect(ring.isCached(fixture.tenant(), 'documents')).toBe(false);
+  both(clock, HOUR_MS);
+  expect(ring.isCached(ref, 'documents')).toBe(false);
+  await ring.current(ref, 'documents', 10);
+  ring.wipe(ref);
+  expect(ring.isCached(ref, 'documents')).toBe(false);
+});
+
 test('a data key expires with its period, even if it was created late in the period', async () => {
   const ref = fixture.tenant();
   const clock = clockAtStart(ref.tenant);

@@ -5,6 +5,7 @@ import { ByteBudget } from '../../src/handlers/budget.ts';
 import { createCanary } from '../../src/handlers/canary.ts';
 import { createHandler, type HandlerDeps } from '../../src/handlers/handle.ts';
 import type { Canary } from '../../src/handlers/outcome.ts';
+import { KmsSlotLimiter } from '../../src/handlers/kms-slot-limiter.ts';
 import { TenantSlotLimiter } from '../../src/handlers/tenant-slot-limiter.ts';
 import { fileRecord } from '../../src/extract/file-record.ts';
 import type { TakenJob } from '../../src/jobs/jobs.ts';
@@ -57,6 +58,7 @@ export function createJobRunner({ config, store, ring, tenants }: JobRunnerDeps)
     reencryption: { passOf: async () => undefined, finishPage: async () => {} },
     canary: freshCanary(),
     slots: new TenantSlotLimiter(clock, config.concurrency),
+    kmsSlots: new KmsSlotLimiter(clock, config.concurrency),
     backgroundGate: new BackgroundGate(clock),
     reencryptionConcurrency: new AdaptiveConcurrency(() => 0.5),
   };
