@@ -104,13 +104,17 @@ class Prober {
     const all = this.#deps.gates.all();
     const from = all.length === 0 ? 0 : (this.#offset += CONCURRENCY) % all.length;
     const probes: Promise<unknown>[] = [];
-    for (const gate of [...all.slice(from), ...all.slice(0, from)]) {
+    const now = this.#deps.clock.now();
+    for (let at = 0; at < all.length && !this.#isStopped; at += 1) {
+      const gate = all[(from + at) % all.length]!;
       const { record } = gate;
-      if (!record || this.#isStopped || this.#tasksDue(record).length === 0) continue;
+      if (!record) continue;
       const isQuick = record.state === 'shut' || record.state === 'open';
       const running = isQuick ? this.#probes : this.#releases;
+      // First, since the id of every gate would take longer than all else here.
+      if (running.size >= CONCURRENCY || this.#tasksDue(record, now).length === 0) continue;
       const id = gateId(record);
-      if (running.has(id) || running.size >= CONCURRENCY) continue;
+      if (running.has(id)) continue;
       const work = this.underLease(gate, (fresh, lease) => this.#work(fresh, lease)).catch(() => {});
       const tracked = work.finally(() => running.delete(id));
       running.set(id, tracked);
@@ -119,8 +123,8 @@ class Prober {
     return probes;
   }
 
-  #tasksDue(record: GateRecord): ReturnType<typeof tasksDue> {
-    return tasksDue(record, this.#deps.clock.now(), this.#deps.times);
+  #tasksDue(record: GateRecord, now = this.#deps.clock.now()): ReturnType<typeof tasksDue> {
+    return tasksDue(record, now, this.#deps.times);
   }
 
   /** Reads the gate again under the lease: another process may just have changed it. */

@@ -157,12 +157,14 @@ export function transition<E extends GateEvent>(step: Step<E>): Transition | und
 export const isClosing = (before: GateRecord | undefined, after: GateRecord | undefined): boolean =>
   isClosed({ record: after }) && !isClosed({ record: before });
 
+const NO_TASKS: readonly GateTask[] = Object.freeze([]);
+
 export function tasksDue(record: GateRecord, now: number, settings: ProbeTimes): readonly GateTask[] {
   if (record.state === 'draining') return ['releaseParked'];
   // A process that parked a job when the gate was being opened may have died before it could release it.
-  if (record.state === 'open') return isForgettable(record, now) ? ['releaseParked', 'forget'] : [];
+  if (record.state === 'open') return isForgettable(record, now) ? ['releaseParked', 'forget'] : NO_TASKS;
   // A time that no schedule gives was written by a process whose clock is wrong.
   const isDue = record.nextProbe <= now || record.nextProbe > now + longestProbe(settings) + MAX_SKEW_MS;
-  if (!isDue) return [];
+  if (!isDue) return NO_TASKS;
   return record.state === 'shut' ? ['expireParked', 'probe'] : ['releaseParked'];
 }
