@@ -3,7 +3,6 @@ import { repairBacklog } from '../queue/backlog/recount.ts';
 import { createLetterTasks } from '../queue/dead-letters/maintenance.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import type { Reencryption } from '../reencryption/reencryption.ts';
-import { gateId } from '../runtime/key-ref.ts';
 import { redisKeys } from '../runtime/redis.ts';
 import { ensureRedisIdentity } from '../maintenance/redis-identity.ts';
 import { queueDepthsTask, type GateOfDepth } from '../maintenance/queue-depths.ts';
@@ -35,10 +34,7 @@ export async function startFleetTasks(
       'Redis does not match the bucket: this Redis is new or was replaced, and jobs of the previous one are missing. Sweeps are disabled. To add the jobs again and enable sweeps: sealdex recover',
     );
   const gates = (): GateOfDepth[] =>
-    keyAccess.gates.all().flatMap(({ record }) => {
-      if (!record || record.state === 'open') return [];
-      return [{ id: gateId(record), code: record.code, isShut: record.state === 'shut' }];
-    });
+    keyAccess.gates.all().flatMap(({ record }) => (record && record.state !== 'open' ? [record] : []));
   const tasks = fleetTasks({ config, clock, log, metrics, redis, keys, store, restartStalled }, queue, gates);
   return startMaintenance({ tasks, redis, keys, clock, log });
 }

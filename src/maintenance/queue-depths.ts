@@ -2,6 +2,7 @@
 // No query grows with the number of jobs.
 import { z } from 'zod';
 import type { Clock } from '../runtime/clock.ts';
+import { gateId, type KeyRef } from '../runtime/key-ref.ts';
 import { memoryRatio } from '../queue/backlog/redis-memory-limit.ts';
 import { countParked } from '../queue/parked/parked-counts.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
@@ -9,11 +10,10 @@ import type { QueueCounts } from '../queue/bull/job-lookup.ts';
 import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import type { MaintenanceTask } from './scheduler.ts';
 
-export interface GateOfDepth {
-  readonly id: string;
+export interface GateOfDepth extends KeyRef {
   readonly code: string;
-  /** False while its jobs are being released. */
-  readonly isShut: boolean;
+  /** Not `shut` while its jobs are being released. */
+  readonly state: string;
 }
 
 export interface QueueDepthsDeps {
@@ -81,7 +81,7 @@ async function count({ redis, keys, clock, queue, gates }: QueueDepthsDeps): Pro
     countParked(
       redis,
       keys,
-      notOpen.slice(0, MAX_GATES).map(({ id }) => id),
+      notOpen.slice(0, MAX_GATES).map((gate) => gateId(gate)),
     ),
     queue.letters.counts(),
     queue.platformContent(),
@@ -92,20 +92,23 @@ async function count({ redis, keys, clock, queue, gates }: QueueDepthsDeps): Pro
     jobs: { index: statesOf(counts.index), upload: statesOf(counts.upload) },
     parked: parked.reduce((sum, { jobs }) => sum + jobs, 0),
     oldestParkedSeconds: Math.max(0, clock.now() - oldest) / 1000,
-    gatesShut: sumBy(
-      notOpen.filter(({ isShut }) => isShut),
-      ({ code }) => [code, 1],
+    gatesShut: sumByCode(
+      notOpen.filter(({ state }) => state === 'shut'),
+      () => 1,
     ),
-    deadByCode: sumBy(letters, ({ code, letters: count }) => [code, count]),
+    deadByCode: sumByCode(letters, ({ letters: count }) => count),
     platformKeyJobs: platform.jobs,
     platformKeyBytes: platform.bytes,
     redisMemoryRatio,
   };
 }
 
-function sumBy<T>(items: readonly T[], of: (item: T) => readonly [string, number]): Record<string, number> {
+function sumByCode<T extends { readonly code: string }>(
+  items: readonly T[],
+  valueOf: (item: T) => number,
+): Record<string, number> {
   const sums = new Map<string, number>();
-  for (const [name, value] of items.map(of)) sums.set(name, (sums.get(name) ?? 0) + value);
+  for (const item of items) sums.set(item.code, (sums.get(item.code) ?? 0) + valueOf(item));
   return Object.fromEntries(sums);
 }
 

@@ -3,7 +3,7 @@ import { gateId, keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Code } from '../runtime/errors.ts';
 import type { GateRecord, Gates, GateState } from '../parking/gate.ts';
 import { countParked, type ParkedCount } from '../queue/parked/parked-counts.ts';
-import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import type { Redis, RedisKeys } from '../runtime/redis.ts';
 import { remedyOf, type GateAction } from './gate-actions.ts';
 import { isOperatorStop } from '../parking/gate-record.ts';
 
@@ -76,12 +76,10 @@ export const recordsOf = (gates: Pick<Gates, 'all'>): GateRecord[] =>
 
 /** Returns the counts in the order of the records. */
 const countsOf = ({ redis, keys }: GateDeps, records: readonly GateRecord[]): Promise<ParkedCount[]> =>
-  runCommand(
-    countParked(
-      redis,
-      keys,
-      records.map((record) => gateId(record)),
-    ),
+  countParked(
+    redis,
+    keys,
+    records.map((record) => gateId(record)),
   );
 
 /** @throws SealdexError `REDIS_FAILED` */

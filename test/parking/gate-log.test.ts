@@ -6,32 +6,17 @@ import type { GateEvent } from '../../src/parking/gate-events.ts';
 import { deleteGates } from '../../src/parking/delete-gates.ts';
 import type { Redis } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
+import { recordCommands, type SentCommand } from '../support/sent-commands.ts';
 import { openParkingFixture, type ParkingFixture, type Process } from './fixture.ts';
 
 const KEY = 'arn:aws:kms:us-west-2:111122223333:key/shared';
 
-/** A command that a process sent, with the number of values in its response. */
-interface Sent {
-  readonly name: string;
-  readonly values: readonly unknown[];
-}
-
 let fixture: ParkingFixture;
 let here: Process;
 let there: Process;
-let sent: Sent[];
+let sent: SentCommand[];
 
-/** Records the commands of a connection. */
-function recorded(redis: Redis): Redis {
-  const send = redis.sendCommand.bind(redis);
-  redis.sendCommand = (command, ...rest) => {
-    const reply = send(command, ...rest);
-    const record = (value: unknown): void => void sent.push({ name: command.name, values: [value].flat(2) });
-    command.promise.then(record, () => {});
-    return reply;
-  };
-  return redis;
-}
+const recorded = (redis: Redis): Redis => recordCommands(redis, (command) => void sent.push(command));
 
 beforeEach(async () => {
   sent = [];
