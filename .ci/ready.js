@@ -1,4 +1,4 @@
-// Runs before test and demo, under any Node: installs the dependencies if nobody has, and says so if Node is too old.
+// Runs before test and demo, under any Node: installs missing dependencies, and prints an error if Node is too old.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 

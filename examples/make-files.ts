@@ -41,7 +41,7 @@ function htmlOf(markdown: string): string {
   return `<!doctype html><html lang="en"><head>${meta}</head><body>${plain.parse(markdown, { async: false })}</body></html>`;
 }
 
-/** A slide per heading: its title, and the first lines of what stands below. */
+/** A slide per heading: its title, and the first lines below it. */
 function slidesOf(markdown: string): string {
   const slides: { title: string; lines: string[] }[] = [];
   for (const token of marked.lexer(markdown)) {
@@ -81,7 +81,7 @@ const textOf = (token: Token): string =>
     .replaceAll(/\s+/g, ' ')
     .trim();
 
-/** The beginning of the README as somebody would send it, with a page of the docs as an attachment. */
+/** An e-mail with the beginning of the README, and a page of the docs as an attachment. */
 function email(): string {
   const [opening = ''] = readFileSync(join(ROOT, 'README.md'), 'utf8').split('\n## ');
   const base64 = (text: string): string =>

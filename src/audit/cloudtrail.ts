@@ -27,7 +27,7 @@ export interface TrailEvent {
   readonly account?: string;
 }
 
-/** An event of another service, of which only the time is used. */
+/** An event of another service; only its time is used. */
 export interface OtherEvent {
   readonly at: number;
 }

@@ -98,7 +98,7 @@ function allOf(command: Command): Command[] {
   return [command, ...command.commands.flatMap(allOf)];
 }
 
-/** Runs the command line of this process, which ends by itself when everything has stopped. */
+/** Runs the command line of this process, which ends when everything has stopped. */
 export async function main(argv: readonly string[]): Promise<void> {
   guardOutput();
   await runCommandLine(argv.slice(2));

@@ -53,7 +53,7 @@ export async function readPages(folder: string, signal: AbortSignal, max: number
   return [...byText.values()];
 }
 
-/** Some Markdown, plain text and HTML, all examples, and one example of which the second half is missing. */
+/** Some Markdown, plain text and HTML, all examples, and one example without its second half. */
 export async function readFiles(
   folder: string,
   pages: readonly Page[],

@@ -149,7 +149,7 @@ export async function* decryptStream(
  */
 export const readHeader = (start: Uint8Array): MessageHeader => new WholeBytes(start).read(parseHeader()).header;
 
-/** A stream of which only the header was read. Decrypt or close it: until then it holds its source. */
+/** A stream after its header. Decrypt or close it: until then it holds its source. */
 export interface ReceivedMessage {
   /** Not authenticated before the message is decrypted. */
   readonly header: MessageHeader;

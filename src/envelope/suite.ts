@@ -29,7 +29,7 @@ export interface MessageKey {
 }
 
 /**
- * Extracts once and expands twice. Keys are passed to node:crypto as KeyObjects, since Node 24 takes 10 us longer for a buffer.
+ * Extracts once and expands twice. Keys are passed to node:crypto as KeyObjects, since Node 24 takes 10 microseconds longer for a buffer.
  * Never the data key: the memory of a KeyObject is cleared at garbage collection, not at a defined time.
  * @param dataKey 32 bytes; only read
  * @param messageId 32 random bytes, the salt

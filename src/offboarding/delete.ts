@@ -67,7 +67,7 @@ export interface DeletionResult {
   readonly leftByKind: Counts & { readonly busy: number };
   /** Kinds of data that S3 did not list, with its error name. */
   readonly unseen: Readonly<Partial<Record<UnlistableKind, string>>>;
-  /** Kinds of data of which some may remain. `left` is conclusive only if this is empty. */
+  /** Kinds of data that may remain. `left` is conclusive only if this is empty. */
   readonly mayRemain: readonly UnlistableKind[];
 }
 

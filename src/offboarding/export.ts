@@ -32,7 +32,7 @@ export interface Exported {
   readonly documents: number;
   /** Number of original files. */
   readonly originals: number;
-  /** Number of deleted documents, of which only the deletion is recorded. */
+  /** Number of deleted documents; only their deletion is recorded. */
   readonly deletions: number;
   /** Size of the files in bytes. */
   readonly bytes: number;

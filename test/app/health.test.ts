@@ -63,7 +63,7 @@ test('an address of another host is rejected with the name of its setting', asyn
   });
 });
 
-/** Connections to the server, each of which has sent `text`; `open` is how many the server has not closed. */
+/** Connections to the server that have sent `text`; `open` is the number that the server has not closed. */
 async function hold(port: number, count: number, text: string): Promise<Disposable & { open(): number }> {
   const sockets = Array.from({ length: count }, () =>
     connect(port, '127.0.0.1')

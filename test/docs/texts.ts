@@ -22,9 +22,9 @@ export const PRINTING: readonly string[] = ['packages/extract/src', 'packages/lo
 /** Message of ioredis that src/runtime/redis-errors.ts compares. */
 const FOREIGN = "Stream isn't writeable";
 
-/** Quoted texts of more than one word: the others are names and values. */
+/** Quoted texts with a space, also one beside the value in a template: texts without are names and values. */
 export const textsIn = (source: string): string[] =>
-  codeOf(source).texts.filter((text) => /\S\s+\S/.test(text) && text !== FOREIGN);
+  codeOf(source).texts.filter((text) => /\S\s|\s\S/.test(text) && text !== FOREIGN);
 
 const commandsOf = (command: Command): Command[] => [command, ...command.commands.flatMap(commandsOf)];
 

@@ -52,7 +52,7 @@ async function writeOld(count: number): Promise<void> {
   }
 }
 
-/** Two processes, of which the second one receives no messages and records its commands from now on. */
+/** Two processes; the second one receives no messages and records its commands from now on. */
 async function openProcesses(): Promise<void> {
   here = await fixture.process();
   there = await fixture.process({ through: recorded });

@@ -21,7 +21,7 @@ let loading: Promise<PdfJs> | undefined;
 /** Loaded for the first file, since loading takes about 0.3 s. */
 const load = (): Promise<PdfJs> => (loading ??= loadOnce());
 
-/** While loading, PDF.js looks for drawing classes, and warns if there is no package for them. Text does not need them. */
+/** While loading, PDF.js searches for drawing classes, and warns if there is no package for them. Text does not need them. */
 async function loadOnce(): Promise<PdfJs> {
   const shapes = globalThis as { DOMMatrix?: unknown; Path2D?: unknown };
   const shape = function (): void {};

@@ -34,13 +34,13 @@ const NO_COUNTER = 'NO_COUNTER';
 export const NEXT_REVISION = `
   local function next_revision()
     local time = redis.call('TIME')
-    local theirs = tonumber(time[1]) * 1000000 + tonumber(time[2])
-    local ours = tonumber(now) * 1000
-    if math.abs(theirs - ours) > ${MAX_SKEW_MS * 1000} then return nil, 'CLOCK_SKEW' end
+    local redisMicros = tonumber(time[1]) * 1000000 + tonumber(time[2])
+    local producerMicros = tonumber(now) * 1000
+    if math.abs(redisMicros - producerMicros) > ${MAX_SKEW_MS * 1000} then return nil, 'CLOCK_SKEW' end
     local last = number_of(redis.call('GET', lastRevision))
     if last <= 0 then return nil, '${NO_COUNTER}' end
-    local first = math.max(theirs, last + 1)
-    if first - ours > ${MAX_AHEAD_MS * 1000} then return nil, 'CLOCK_SKEW' end
+    local first = math.max(redisMicros, last + 1)
+    if first - producerMicros > ${MAX_AHEAD_MS * 1000} then return nil, 'CLOCK_SKEW' end
     return first
   end`;
 

@@ -7,7 +7,7 @@ import { FileError } from '../file-error.ts';
 import { readHtmlText } from './html.ts';
 
 const MAX_ATTACHMENTS = 100;
-/** Over all levels. Even an empty part takes the parser 50 us, and a file can have a million. */
+/** Over all levels. Even an empty part takes the parser 50 microseconds, and a file can have a million. */
 const MAX_PARTS = 10_000;
 const MAX_BOUNDARIES = 1000;
 const MAX_BOUNDARY_CHARS = 200;

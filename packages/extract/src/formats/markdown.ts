@@ -164,7 +164,7 @@ class Blocks {
   }
 }
 
-/** Removes quote signs, of which there may be any number. */
+/** Removes any number of quote signs. */
 function unquoted(line: string): string {
   let at = 0;
   for (let spaces = 0; at + spaces < line.length && spaces < 4;) {
