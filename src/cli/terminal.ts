@@ -96,7 +96,7 @@ const COLUMNS = 80;
 const REDRAW_MS = 100;
 const LINE_MS = 2000;
 
-/** A bar on a terminal, a plain line every two seconds elsewhere. */
+/** A bar on a terminal; elsewhere a plain line at most every two seconds, if the count has changed. */
 export function progressBar(
   label: string,
   {
@@ -108,6 +108,7 @@ export function progressBar(
   const isDrawn = screen.isTTY && host().env['TERM'] !== 'dumb';
   let last = { done: 0, total: 0 };
   let shown = '';
+  let shownDone = 0;
   let shownAt = clock.monotonic();
   const line = {
     clear(): void {
@@ -121,6 +122,7 @@ export function progressBar(
     const text = isDrawn ? barOf(label, last, counts, screen.columns) : `${label} ${counts}`;
     screen.write(isDrawn ? `\r\u001b[K${text}` : `${text}\n`);
     shown = text;
+    shownDone = last.done;
     shownAt = clock.monotonic();
     standing = isDrawn ? line : undefined;
   };
@@ -128,6 +130,7 @@ export function progressBar(
     update(done, total) {
       last = { done, total };
       const isWiped = isDrawn && shown === '';
+      if (!isDrawn && done === shownDone) return;
       if (isWiped || clock.monotonic() - shownAt >= (isDrawn ? REDRAW_MS : LINE_MS)) show();
     },
     end() {

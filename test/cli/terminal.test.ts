@@ -67,6 +67,18 @@ describe('the progress bar', () => {
     expect(screen.written).toEqual(['stored 20/50\n', 'stored 40/50\n']);
   });
 
+  test('is not repeated without a terminal while the count stays the same', () => {
+    const clock = new FakeClock();
+    const screen = screenOf(false);
+    const progress = progressBar('finished', { screen, clock });
+    for (const done of [0, 0, 1, 1, 1, 2]) {
+      clock.advance(2500);
+      progress.update(done, 3);
+    }
+    progress.end();
+    expect(screen.written).toEqual(['finished 1/3\n', 'finished 2/3\n']);
+  });
+
   test.each([[60], [40], [24], [12], [5]])('never wraps at %s columns', (columns) => {
     const clock = new FakeClock();
     const screen = screenOf(true, columns);
