@@ -31,7 +31,7 @@ export async function startFleetTasks(
   if (!(await ensureRedisIdentity({ redis, keys, store, queue: config.queue, clock })))
     log.error(
       { object: `system/${config.queue}/birth` },
-      'Redis does not match the bucket: this Redis is new or was replaced, and jobs of the previous one are missing. Sweeps are disabled. To add the jobs again and enable sweeps: sealdex recover',
+      'Redis does not match the bucket. Sweeps are disabled. First check that REDIS_URL names the right server and database. If this Redis is new or was replaced, jobs of the previous one are missing. To add them again and enable sweeps: sealdex recover',
     );
   const gates = (): GateOfDepth[] =>
     keyAccess.gates.all().flatMap(({ record }) => (record && record.state !== 'open' ? [record] : []));

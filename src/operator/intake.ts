@@ -61,7 +61,7 @@ export const createIntakeOperator = (deps: SweepDeps): IntakeOperator => ({
     if (!swept)
       throw new SealdexError(
         'CONFIG_INVALID',
-        'REDIS_URL: Redis does not match the bucket, so the jobs of this content may be lost. Run sealdex recover first.',
+        'REDIS_URL: Redis does not match the bucket, so the jobs of this content may be lost. Check that REDIS_URL names the right server and database. If it does, run sealdex recover first.',
         { field: 'REDIS_URL' },
       );
     const { seen, due, taken, orphans } = swept;

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { matchingRedisIdentity, isSince, ensureRedisIdentity } from '../../src/maintenance/redis-identity.ts';
+import { silentLog } from '../../src/runtime/log.ts';
 import { openMaintenanceFixture, type MaintenanceFixture } from './fixture.ts';
 
 let fixture: MaintenanceFixture;
@@ -71,12 +72,17 @@ describe('the Redis identity', () => {
 
 it('a worker writes the identity to Redis and bucket at its start, and starts despite a difference', async () => {
   const settings = { ...fixture.services.settings, SEALDEX_PORT: 0 };
-  const start = () => startWorker(settings, { host: '127.0.0.1' });
+  const errors: string[] = [];
+  const logger = { ...silentLog, error: (_: object, message: string) => errors.push(message) };
+  const start = () => startWorker(settings, { host: '127.0.0.1', logger });
   await (await start()).stop();
   const first = await matchingRedisIdentity(depsOf());
   expect(first).toBeDefined();
   await fixture.redis.del(fixture.deps.keys.birth);
   expect(await (await start()).stop()).toMatchObject({ isClean: true });
+  expect(errors).toEqual([
+    expect.stringMatching(/^Redis does not match the bucket\..* check that REDIS_URL .* sealdex recover$/),
+  ]);
   expect(await fixture.redis.get(fixture.deps.keys.birth)).not.toContain(first?.id);
   expect(await matchingRedisIdentity(depsOf())).toBeUndefined();
 });
