@@ -24,6 +24,8 @@ export interface ItemView<Item> {
   readonly nameOf: (item: Item) => string;
   /** `lines`: printed at once. `table`: printed at the end. */
   readonly failures: 'lines' | 'table';
+  /** What the jobs wait for while none of them ends: sentences, and the command last. Empty if unknown. */
+  readonly stallHints?: () => Promise<string[]>;
 }
 
 export interface EnqueueReport<Item> extends Pick<WaitingDeps<EnqueuedJob<Item>>, 'onEnd' | 'onProgress' | 'onStall'> {
@@ -80,7 +82,10 @@ export function createReport<Item>(view: ItemView<Item>, asJson: boolean): Enque
         reportFailure(state, jobId, nameOf(item), explainOutcome(state, code, reason));
     },
     onProgress: (ended, total) => finished?.update(ended, total),
-    onStall: (reason) => printNotice(stallMessage(reason)),
+    async onStall(reason) {
+      const isKnown = reason.error !== undefined || reason.code !== undefined;
+      printNotice(stallMessage(reason, isKnown ? [] : await view.stallHints?.()));
+    },
     end() {
       finished?.end();
       for (const line of tableLines(FAILURE_COLUMNS, rows, false)) printNotice(line);

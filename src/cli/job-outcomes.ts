@@ -27,9 +27,10 @@ export function explainOutcome(state: 'dead' | 'parked', code: Code, reason: str
   return withMark(reasonMessage(code, reason) ?? `${sentenceOf(CODES[code].description)} ${sentenceOf(next)}`, code);
 }
 
-/** Message of a command that waits for jobs while none of them ends. */
-export function stallMessage({ error, code }: StallReason): string {
+/** Message of a command that waits for jobs while none of them ends. `hints`: what is missing, if known. */
+export function stallMessage({ error, code }: StallReason, hints: readonly string[] = []): string {
   if (error) return `${textOf(error)} Still waiting.`;
+  if (code === undefined && hints.length > 0) return ['No job has finished for 10s.', ...hints].join('\n');
   if (code === undefined) return 'No job has finished for 10s. Check that a worker is running: sealdex status';
   const { description, remedy } = CODES[code];
   return `No job has finished for 10s. Jobs are retrying because ${description} (${code}). ${sentenceOf(remedy)}`;

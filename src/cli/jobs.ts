@@ -8,9 +8,10 @@ import { UsageError } from './failure.ts';
 import { actorOf, nextProbeOf } from './gate-lines.ts';
 import { cancelJobsCommand } from './jobs-cancel.ts';
 import { listJobsCommand } from './jobs-list.ts';
+import { missingWorkerLines } from './missing-worker.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT } from './option-texts.ts';
-import { printJson, printLine, printNotice, timeAndAge } from './terminal.ts';
+import { printJson, printLine, printNotice, timeAndAge, toned } from './terminal.ts';
 import { factLines, type Fact } from './table.ts';
 import { host } from './host.ts';
 
@@ -89,6 +90,9 @@ Example:
             gate: gate && placeOf(gate),
           });
         else for (const line of factLines(rows)) printLine(line);
+        if (state === 'queued' && !asJson)
+          for (const line of missingWorkerLines(await operator.status(), data?.kind === 'upload'))
+            printNotice(toned(line, 'warn'));
         if (state !== 'unknown') return;
         printNotice('Job not found. It finished more than SEALDEX_STATUS_MS ago or never existed.');
         host().exitCode = CODES.NOT_FOUND.exit;

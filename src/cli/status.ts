@@ -1,6 +1,7 @@
 // `sealdex status`: queues, parked and dead jobs by tenant, processes, keys and KMS calls at a glance.
 import { Command } from 'commander';
 import type { Status } from '../app/app.ts';
+import { missingWorkerLines } from './missing-worker.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT, WIDE } from './option-texts.ts';
 import { tableLines, type Column } from './table.ts';
@@ -92,16 +93,9 @@ function platformKeyLines({ platformKeyContent: { jobs, bytes } }: Status): stri
   ];
 }
 
-/** Lines about jobs that wait because no running worker takes them. */
-function workerLines({ processes, upload }: Status): Line[] {
-  const workers = processes.filter(({ role }) => role === 'worker');
-  if (workers.length === 0) return ['', toned('No worker is running. Start one: sealdex worker', 'warn')];
-  if (upload.waiting === 0 || workers.some(({ takesUploads }) => takesUploads !== false)) return [];
-  return [
-    '',
-    toned('Upload jobs are waiting because no running worker has the package @sealdex/extract.', 'warn'),
-    toned('Install it where the worker runs, then restart the worker: npm install @sealdex/extract', 'warn'),
-  ];
+function workerLines(status: Status): Line[] {
+  const lines = missingWorkerLines(status, status.upload.waiting > 0);
+  return lines.length === 0 ? [] : ['', ...lines.map((line) => toned(line, 'warn'))];
 }
 
 /** Lines about processes that could not write to the audit log, and wrote to standard error instead. */

@@ -17,6 +17,7 @@ import {
 import type { FoundFile } from './files.ts';
 import { progressBar } from './terminal.ts';
 import { approximateSize } from '../runtime/units.ts';
+import { readMissingUploadWorker } from './missing-worker.ts';
 import { filesOf } from './upload-files.ts';
 
 /** Each file needs a few buffers; more concurrency would only share the same bandwidth. */
@@ -53,6 +54,7 @@ Examples:
           nameOf: ({ path }) => path,
           done: 'stored',
           failures: 'table',
+          stallHints: readMissingUploadWorker,
           maxWaiting: MAX_WAITING,
           total: files.length,
         };

@@ -19,7 +19,7 @@ export interface WaitingDeps<Job> {
   readonly onEnd: (job: Job, state: keyof OutcomeCounts, ended: JobStatus) => void;
   readonly onProgress: (ended: number, total: number) => void;
   /** Called once per stall: after 10 s without a finished job, or if the state of jobs cannot be read. */
-  readonly onStall: (reason: StallReason) => void;
+  readonly onStall: (reason: StallReason) => void | Promise<void>;
 }
 
 /** Reason of a stall, if known. */
@@ -107,7 +107,7 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
         if (stillMs >= deadlines.waitIdleMs) return false;
         if (!isToldStill && (reason.error !== undefined || stillMs >= STALL_NOTICE_MS)) {
           isToldStill = true;
-          onStall(reason);
+          await onStall(reason);
         }
         await sleep(clock, POLL_MS, signal);
       }

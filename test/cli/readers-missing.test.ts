@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
+import { startInProcess } from './in-process.ts';
 import { coreOf, openScene } from './fixture.ts';
 import { jsonOf } from './output.ts';
 import { run, start } from './run.ts';
@@ -14,6 +15,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const folder = temporaryFolder();
 const bin = join(folder.path, 'bin/sealdex.js');
 const note = join(folder.path, 'note.txt');
+const otherNote = join(folder.path, 'other.txt');
 
 beforeAll(() => {
   for (const path of ['bin', 'src', 'package.json']) {
@@ -25,7 +27,7 @@ beforeAll(() => {
     if (!name.startsWith('.') && name !== '@sealdex')
       symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
   }
-  writeFileSync(note, 'Some text.');
+  for (const file of [note, otherNote]) writeFileSync(file, 'Some text.');
 });
 
 afterAll(() => folder[Symbol.dispose]());
@@ -53,6 +55,12 @@ test('a worker without readers logs that once at start, processes index jobs, an
   expect(await scene.operator.job(job)).toMatchObject({ state: 'queued', attempts: 0 });
   const hint = 'Install it where the worker runs, then restart the worker: npm install @sealdex/extract\n';
   expect(await scene.sealdex(['status'])).toMatchObject({ code: 0, stdout: expect.stringContaining(hint) });
+  const shown = await scene.sealdex(['jobs', 'show', job]);
+  expect(shown).toMatchObject({ code: 0, stderr: expect.stringContaining(hint) });
+  await using waiting = startInProcess(['upload', ...place, '--wait', otherNote], { settings: scene.settings });
+  await eventually(() => waiting.stderr().includes(hint));
+  expect(waiting.stderr()).not.toContain('Check that a worker is running');
   await scene.startWorker();
+  expect(await waiting.ended).toMatchObject({ code: 0 });
   expect(await eventually(async () => (await scene.operator.job(job)).state === 'done')).toBe(true);
 });

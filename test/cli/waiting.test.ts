@@ -30,7 +30,9 @@ function waitingFor(status: (jobId: string) => Promise<JobStatus>) {
     },
     onEnd: ({ line }, state, { code }) => events.push(`${line} ${state} ${code ?? '-'}`),
     onProgress: (ended, total) => events.push(`${ended}/${total}`),
-    onStall: ({ error, code }) => events.push(`still ${error?.code ?? code ?? '-'}`),
+    onStall({ error, code }) {
+      events.push(`still ${error?.code ?? code ?? '-'}`);
+    },
   });
   return { waiting, clock, controller, events, requests: () => requests };
 }
