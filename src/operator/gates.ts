@@ -75,7 +75,7 @@ export const recordsOf = (gates: Pick<Gates, 'all'>): GateRecord[] =>
   gates.all().flatMap(({ record }) => (record ? [record] : []));
 
 /** Returns the counts in the order of the records. */
-const countsOf = ({ redis, keys }: GateDeps, records: readonly GateRecord[]): Promise<ParkedCount[]> =>
+export const countsOf = ({ redis, keys }: GateDeps, records: readonly GateRecord[]): Promise<ParkedCount[]> =>
   countParked(
     redis,
     keys,

@@ -4,7 +4,8 @@ import type { Code } from '../runtime/errors.ts';
 import { QUEUE_NAMES, type QueueName } from '../runtime/names.ts';
 import type { ParkedEntry } from '../queue/parked/parked-list.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
-import { GATES_LISTED, recordsOf, type GateDeps } from './gates.ts';
+import type { GateRecord } from '../parking/gate.ts';
+import { countsOf, recordsOf, type GateDeps } from './gates.ts';
 
 /** A parked job and the KMS key for which it waits. */
 export interface ParkedJob extends KeyRef {
@@ -32,44 +33,61 @@ interface Source {
   entries: readonly ParkedEntry[];
   at: number;
   next: number | undefined;
+  /** No job of the source is older. */
+  since: number;
 }
 
-const isDry = ({ entries, at, next }: Source): boolean => at >= entries.length && next !== undefined;
+/** In a fixed order for jobs that were parked at the same time, whatever the size of pages. */
+const byAge = (one: Source, other: Source): number =>
+  one.since - other.since ||
+  (one.id < other.id ? -1 : Number(one.id > other.id)) ||
+  QUEUE_NAMES.indexOf(one.queueName) - QUEUE_NAMES.indexOf(other.queueName);
 
-/** Reads at most 1,000 gates. @throws SealdexError `REDIS_FAILED` */
+/** Reads the jobs of a gate only when they are the oldest. @throws SealdexError `REDIS_FAILED` */
 export async function* parkedJobs(
   deps: ParkedDeps,
   { tenant, size = PAGE }: { tenant?: string | undefined; size?: number } = {},
 ): AsyncGenerator<ParkedJob> {
   await deps.gates.tick();
   const records = recordsOf(deps.gates).filter((record) => tenant === undefined || record.tenant === tenant);
-  const sources = records.slice(0, GATES_LISTED).flatMap(({ tenant: owner, keyArn, code }): Source[] => {
-    const place = { ...keyRef(owner, keyArn), code };
-    const id = gateId(place);
-    return QUEUE_NAMES.map((queueName) => ({ id, queueName, place, entries: [], at: 0, next: 0 }));
-  });
-  for (;;) {
-    for (const source of sources.filter(isDry)) await fill(deps, source, Math.min(size, PAGE));
-    const oldest = oldestOf(sources);
-    if (!oldest) return;
-    const { jobId, since, code = oldest.place.code, count = 1 } = oldest.entries[oldest.at]!;
-    oldest.at += 1;
-    yield { jobId, ...oldest.place, code, since, count };
+  const counts = await countsOf(deps, records);
+  const sources = records
+    .flatMap((record, at) => sourcesOf(record, counts[at]?.oldest))
+    .toSorted((one, other) => byAge(other, one));
+  for (let source = sources.pop(); source; source = sources.pop()) {
+    const entry = source.entries[source.at];
+    if (entry) {
+      source.at += 1;
+      const { jobId, since, code = source.place.code, count = 1 } = entry;
+      yield { jobId, ...source.place, code, since, count };
+    } else await readPage(deps, source, Math.min(size, PAGE));
+    source.since = source.entries[source.at]?.since ?? source.since;
+    if (source.at < source.entries.length || source.next !== undefined) insert(sources, source);
   }
 }
 
-async function fill({ queue }: ParkedDeps, source: Source, size: number): Promise<void> {
-  while (isDry(source)) {
-    const { entries, next } = await queue.parkedPage(source.id, source.queueName, source.next ?? 0, size);
-    source.entries = entries;
-    source.at = 0;
-    source.next = next;
-  }
+/** None without parked jobs. */
+function sourcesOf({ tenant, keyArn, code }: GateRecord, oldest: number | undefined): Source[] {
+  if (oldest === undefined) return [];
+  const place = { ...keyRef(tenant, keyArn), code };
+  const id = gateId(place);
+  return QUEUE_NAMES.map((queueName) => ({ id, queueName, place, entries: [], at: 0, next: 0, since: oldest }));
 }
 
-function oldestOf(sources: readonly Source[]): Source | undefined {
-  const since = ({ entries, at }: Source): number => entries[at]?.since ?? Number.POSITIVE_INFINITY;
-  const [first] = sources;
-  const oldest = first && sources.reduce((best, each) => (since(each) < since(best) ? each : best));
-  return oldest && oldest.at < oldest.entries.length ? oldest : undefined;
+async function readPage({ queue }: ParkedDeps, source: Source, size: number): Promise<void> {
+  const { entries, next } = await queue.parkedPage(source.id, source.queueName, source.next ?? 0, size);
+  source.entries = entries;
+  source.at = 0;
+  source.next = next;
+}
+
+/** Into a list with the oldest at the end. */
+function insert(sources: Source[], source: Source): void {
+  let [from, to] = [0, sources.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (byAge(sources[middle]!, source) > 0) from = middle + 1;
+    else to = middle;
+  }
+  sources.splice(from, 0, source);
 }
