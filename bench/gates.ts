@@ -7,6 +7,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { startServices } from '../src/cli/dev/local-services.ts';
 import { sleep, systemClock } from '../src/runtime/clock.ts';
+import type { GateRecord } from '../src/parking/gate-record.ts';
+import { replaceGate } from '../src/parking/gate-storage.ts';
 import { gateId, keyRef } from '../src/runtime/key-ref.ts';
 import { closeRedis, openRedis, redisKeys } from '../src/runtime/redis.ts';
 
@@ -72,16 +74,20 @@ async function measure(): Promise<Record<string, string>> {
 
 async function shutGates(count: number): Promise<void> {
   const now = systemClock.now();
+  const records = Array.from({ length: count }, (_, at): GateRecord => {
+    const times = { since: now, codeSince: now, probes: 0, goodProbes: 0, nextProbe: now + 1_500_000 };
+    return { ...keyRef(`tenant-${at}`, keyArn), state: 'shut', code: 'KEY_DISABLED', wasCurrent: true, ...times };
+  });
   for (let from = 0; from < count; from += 1000) {
-    const fields = Array.from({ length: Math.min(1000, count - from) }, (_, at) => {
-      const key = keyRef(`tenant-${from + at}`, keyArn);
-      const times = { since: now, codeSince: now, probes: 0, goodProbes: 0, nextProbe: now + 1_500_000 };
-      const record = { ...key, state: 'shut', code: 'KEY_DISABLED', reason: 'DisabledException', wasCurrent: true };
-      return [gateId(key), `${from + at + 1} ${JSON.stringify({ ...record, ...times })}`];
+    const fields = records.slice(from, from + 1000).map((record, at): [string, string] => {
+      return [gateId(record), `${from + at + 1} ${JSON.stringify(record)}`];
     });
-    await redis.hset(keys.gates, Object.fromEntries(fields) as Record<string, string>);
-    await redis.incrby(keys.gateEpoch, fields.length);
+    await redis.hset(keys.gates, Object.fromEntries(fields));
   }
+  await redis.set(keys.gateEpoch, count);
+  // As every change does, it begins the log of changes.
+  for (const record of records.slice(0, 1))
+    await replaceGate(redis, keys, gateId(record), 1, { record, isPublished: true });
 }
 
 const without = await measure();
