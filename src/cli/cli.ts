@@ -44,6 +44,12 @@ const usageSentence = (text: string): string =>
     .replace(/\n\(Did you/, ' (did you')
     .replace(/\.?$/, '.')}`;
 
+/** A required option may be missing because it is misspelled; commander checks for unknown options later. @throws CommanderError */
+function rejectUnknownOption(command: Command): void {
+  const [unknown] = command.parseOptions(command.args).unknown;
+  if (unknown !== undefined) (command as unknown as { unknownOption(flag: string): never }).unknownOption(unknown);
+}
+
 /** In the order of the help. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   worker: async () => (await import('./worker.ts')).workerCommand(),
@@ -88,7 +94,10 @@ export async function buildProgram(names: readonly string[] = Object.keys(COMMAN
         writeErr: (text) => host().stderr.write(text),
         getOutHelpWidth: () => columnsOf(host().stdout),
         getErrHelpWidth: () => columnsOf(host().stderr),
-        outputError: (text, write) => write(`${usageSentence(text)} See: ${nameOf(command)} --help\n`),
+        outputError(text, write) {
+          if (text.startsWith('error: required option ')) rejectUnknownOption(command);
+          write(`${usageSentence(text)} See: ${nameOf(command)} --help\n`);
+        },
       });
   }
   return program;

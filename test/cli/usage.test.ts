@@ -63,6 +63,12 @@ describe.concurrent('wrong usage exits with 64 and a reference to the help:', ()
     [['idnex'], /^sealdex: unknown command 'idnex' \(did you mean index\?\)\. See: sealdex --help\n$/],
     [['status', '--jsn'], /^sealdex: unknown option '--jsn' \(did you mean --json\?\)\. See: sealdex status --help\n$/],
     [['index', 'x.json'], /^sealdex: required option '--tenant <name>' not specified\. See: sealdex index --help\n$/],
+    [
+      ['index', '--tenat', 'a', '--corpus', 'b', 'x.json'],
+      /^sealdex: unknown option '--tenat' \(did you mean --tenant\?\)\. See: sealdex index --help\n$/,
+    ],
+    [['delete', '--corpus', 'b', '--tenat=a', 'x'], /^sealdex: unknown option '--tenat=a' \(did you mean --tenant/],
+    [['delete', '--corpus', 'b', 'x', '-'], /^sealdex: required option '--tenant <name>' not specified\./],
     [['index', '--tenant', 'a', '--corpus', 'b'], /^sealdex: missing required argument 'file'\. See: sealdex index/],
     [['read', '--tenant', 'a', '--corpus', 'b'], /^sealdex: missing required argument 'id'\. See: sealdex read --help/],
     [['status', 'now'], /^sealdex: too many arguments for 'status'.*\. See: sealdex status --help\n$/],
