@@ -1,5 +1,5 @@
 // `sealdex jobs list`: jobs that have not ended.
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { JobFilter, UnfinishedJob, UnfinishedState } from '../app/app.ts';
 import type { Code } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
@@ -39,7 +39,7 @@ export function listJobsCommand(): Command {
   return new Command('list')
     .description('list jobs that have not finished')
     .option('--tenant <name>', ONLY_TENANT)
-    .option('--state <state>', `only this state: ${STATES.join(', ')}`, parseState)
+    .addOption(new Option('--state <state>', 'only this state').choices(STATES).argParser(parseState))
     .option('--code <code>', 'only this code, for example KEY_DISABLED', parseCode)
     .option(
       '--older-than <age>',

@@ -42,6 +42,7 @@ describe('bash completes', () => {
     ['a subcommand', ['tenants', 're'], ['reencrypt', 'resume']],
     ['an option of a subcommand', ['tenants', 'list', '--'], ['--deleted', '--wide', '--json', '--help']],
     ['a choice of an option', ['doctor', '--role', ''], ['worker', 'producer', 'reader']],
+    ['a state of jobs list', ['jobs', 'list', '--state', 'p'], ['parked']],
     ['a choice after other options', ['keys', 'check', '--shared', '--plan', 'e'], ['enterprise']],
     ['a choice of an argument', ['policy', 'r'], ['reader']],
     ['the options of a command after its other words', ['index', '--tenant', 'list', '--c'], ['--corpus']],
