@@ -49,7 +49,10 @@ Examples:
         if (asJson) printJson({ check, ...found });
         else for (const line of checkLines({ name: check, ...found }, CHECK_CHARS, wide === true)) printLine(line);
       }
-      if (!asJson) printNotice(`${role}: ${counts.ok} ok, ${counted(counts.warn, 'warning')}, ${counts.fail} failed.`);
+      if (!asJson)
+        printNotice(
+          `Checks for the role ${role}: ${counts.ok} ok, ${counted(counts.warn, 'warning')}, ${counts.fail} failed.`,
+        );
       if (counts.fail > 0) host().exitCode = CODES.CONFIG_INVALID.exit;
     });
 }

@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { CODES } from '../runtime/errors.ts';
 import { checkName, ORIGINS_TO_ALLOW, PLANS, type OriginToAllow, type Plan } from '../runtime/names.ts';
+import { knownTenant } from './known-tenant.ts';
 import { withOperator } from './with-clients.ts';
 import { ALLOW_ORIGIN, EXAMPLE_ARN, JSON_OBJECT, KEY_ARN, SHARED, WIDE_CHECKS } from './option-texts.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
@@ -62,8 +63,12 @@ async function check(arn: string, { tenant, shared, plan, allowOrigin, wide, jso
       },
     });
     if (asJson) printJson({ ...checked, canAttach });
-    else if (canAttach) printNotice(`The key can be attached to tenant ${tenant}.`);
-    else printNotice(`The key cannot be attached to tenant ${tenant}.`);
+    else printNotice(verdictOf(tenant, canAttach, (await knownTenant(operator, tenant))?.kmsKeyArn === arn));
     if (!canAttach) host().exitCode = CODES.TENANT_KEY_INVALID.exit;
   });
+}
+
+function verdictOf(tenant: string, isUsable: boolean, isAttached: boolean): string {
+  if (isAttached) return `Tenant ${tenant} ${isUsable ? 'can' : 'cannot'} use its KMS key.`;
+  return `The key ${isUsable ? 'can' : 'cannot'} be attached to tenant ${tenant}.`;
 }

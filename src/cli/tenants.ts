@@ -1,4 +1,5 @@
 // `sealdex tenants`: lists, creates and changes tenants. Pausing one is in tenants-pause.ts.
+import { isDeepStrictEqual } from 'node:util';
 import { Command, Option } from 'commander';
 import type { TenantFile } from '../app/app.ts';
 import {
@@ -14,6 +15,7 @@ import { given } from './arguments.ts';
 import { CODES } from '../runtime/errors.ts';
 import { textOf, UsageError } from './failure.ts';
 import { host } from './host.ts';
+import { knownTenant } from './known-tenant.ts';
 import { withOperator } from './with-clients.ts';
 import { deleteTenantCommand } from './tenants-delete.ts';
 import { exportCommand } from './tenants-export.ts';
@@ -62,9 +64,9 @@ function columnsOf(files: readonly TenantFile[]): Column<TenantFile>[] {
     { title: 'TENANT', text: ({ tenant }) => tenant, cut: 'middle' },
     { title: 'PLAN', text: ({ plan }) => plan },
     { title: 'KEY', only: 'narrow', text: (file) => keyOf(file, inShort) },
-    { title: 'STOPPED', only: 'narrow', text: (file) => stopsOf(file, inShort), cut: 'end' },
+    { title: 'STOPPED BY OPERATOR', only: 'narrow', text: (file) => stopsOf(file, inShort), cut: 'end' },
     { title: 'KEY', only: 'wide', text: (file) => keyOf(file, IN_FULL) },
-    { title: 'STOPPED', only: 'wide', text: (file) => stopsOf(file, IN_FULL) },
+    { title: 'STOPPED BY OPERATOR', only: 'wide', text: (file) => stopsOf(file, IN_FULL) },
   ];
 }
 
@@ -74,7 +76,16 @@ function listCommand(): Command {
     .option('--deleted', 'include deleted tenants')
     .option('--wide', WIDE)
     .option('--json', jsonLines('tenant'))
-    .addHelpText('after', '\nExamples:\n  sealdex tenants list\n  sealdex tenants list --wide')
+    .addHelpText(
+      'after',
+      `
+STOPPED BY OPERATOR has pauses, blocked keys and deletions. For gates that KMS
+errors have shut: sealdex keys list.
+
+Examples:
+  sealdex tenants list
+  sealdex tenants list --wide`,
+    )
     .action(({ json: asJson, wide, deleted: withDeleted }: { json?: true; wide?: true; deleted?: true }) =>
       withOperator(async (operator) => {
         const files: TenantFile[] = [];
@@ -159,6 +170,7 @@ async function put(
     throw new UsageError('Nothing to change. Use --plan, --key, --when-key-shut or --keep-originals.');
   if (shared && key === undefined) throw new UsageError('--shared requires --key.');
   await withOperator(async (operator) => {
+    const before = await knownTenant(operator, tenant);
     const { made, file, check } =
       key === undefined
         ? await operator.putTenant(tenant, change)
@@ -168,6 +180,9 @@ async function put(
     const refuses = file.whenKeyShut === 'refuse' ? ', rejects content while its key is unusable' : '';
     const keeps = file.keepOriginals ? ', keeps uploaded files' : '';
     if (asJson) printJson(file);
-    else printLine(`${made ? 'Created' : 'Changed'} tenant ${tenant}: plan ${file.plan}, ${served}${refuses}${keeps}.`);
+    else {
+      const change = made ? 'Created' : isDeepStrictEqual(before, file) ? 'Nothing to change for' : 'Changed';
+      printLine(`${change} tenant ${tenant}: plan ${file.plan}, ${served}${refuses}${keeps}.`);
+    }
   });
 }

@@ -19,7 +19,7 @@ const doctor = (args: readonly string[] = [], settings = services.settings): Pro
 test('doctor prints one line per check, warnings with a remedy, and exits with 0 if nothing failed', async () => {
   const { code, stdout, stderr } = await doctor(['--wide']);
   expect(code).toBe(0);
-  expect(stderr).toMatch(/^worker: \d+ ok, \d+ warnings?, 0 failed\.\n$/);
+  expect(stderr).toMatch(/^Checks for the role worker: \d+ ok, \d+ warnings?, 0 failed\.\n$/);
   const lines = linesOf(stdout);
   expect(lines).toHaveLength(23);
   expect(lines[0]).toBe('ok    settings                All settings are valid.');

@@ -37,6 +37,13 @@ test('keys check prints FAIL, the observation, the actor and the remedy, and exi
   expect(linesOf(stdout)).toContain('FAIL  key state       The key is Disabled. Ask the tenant to enable the key.');
 });
 
+test('keys check reports for the attached key whether the tenant can use it', async () => {
+  expect((await check(scene.keyArn)).stderr).toBe('Tenant acme can use its KMS key.\n');
+  scene.services.kms.disable(scene.keyArn);
+  expect(await check(scene.keyArn)).toMatchObject({ code: 65, stderr: 'Tenant acme cannot use its KMS key.\n' });
+  scene.services.kms.enable(scene.keyArn);
+});
+
 test('--json prints all steps in one line and keeps the exit code', async () => {
   const { code, stdout, stderr } = await check('alias/mine', '--json');
   expect({ code, stderr }).toEqual({ code: 65, stderr: '' });

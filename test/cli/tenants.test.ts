@@ -23,6 +23,9 @@ test('put creates a tenant, with or without a KMS key, and changes its plan', as
   expect((await tenants('put', 'own', '--plan', 'enterprise')).stdout).toBe(
     `Changed tenant own: plan enterprise, KMS key ${keyArn}.\n`,
   );
+  expect((await tenants('put', 'own', '--plan', 'enterprise')).stdout).toBe(
+    `Nothing to change for tenant own: plan enterprise, KMS key ${keyArn}.\n`,
+  );
   expect((await tenants('put', 'none', '--plan', 'free')).stdout).toBe(
     'Created tenant none: plan free, platform key.\n',
   );
@@ -131,7 +134,7 @@ test('show exits with 65 for an unknown tenant, and prints how to create it', as
 
 test('list prints one line per tenant, with plan and key', async () => {
   const lines = linesOf((await tenants('list', '--wide')).stdout);
-  expect(lines[0]).toMatch(/^TENANT +PLAN +KEY +STOPPED$/);
+  expect(lines[0]).toMatch(/^TENANT +PLAN +KEY +STOPPED BY OPERATOR$/);
   expect(lines.find((line) => line.startsWith('acme'))).toMatch(new RegExp(`^acme +pro +${scene.keyArn}$`));
   expect(lines.find((line) => line.startsWith('globex'))).toMatch(/^globex +free +platform key$/);
   const names = jsonOf((await tenants('list', '--json')).stdout).map(({ tenant }) => tenant);
