@@ -2,7 +2,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RedisServer, startRedis, S3_ERRORS } from '@sealdex/local-aws';
 import type { EnqueueResult } from '../../src/producer/producer.ts';
+import { intakeRemovals } from '../../src/maintenance/intake-removals.ts';
+import { removeContent } from '../../src/producer/make-job.ts';
+import { openQueue } from '../../src/queue/bull/queues.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { intakeName } from '../../src/runtime/intake-key.ts';
 import { objectName } from '../../src/runtime/names.ts';
+import { putIntake } from '../../src/store/intake.ts';
+import { newIntakePlace } from '../support/intake.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
@@ -89,6 +96,49 @@ describe('content', () => {
     await ended(producer, jobId);
     await eventually(async () => (await scene.keysOf(`intake/acme/${jobId}/`)).length === 0);
     await stop();
+  });
+});
+
+describe('content that S3 does not delete', () => {
+  const keys = () => redisKeys(scene.config.queue);
+  const pending = (): Promise<string[]> => scene.redis.zrange(keys().intakeRemovals, '0', '-1');
+
+  /** What a worker does a minute later. */
+  async function removePending(): Promise<void> {
+    for (const name of await pending()) await scene.redis.zadd(keys().intakeRemovals, 1, name);
+    await intakeRemovals({ redis: scene.redis, keys: keys(), store: scene.store }).run(new AbortController().signal);
+  }
+
+  it('at the end of its job is deleted later', async () => {
+    const fault = scene.services.s3.faults.set({
+      match: { method: 'DELETE', prefix: 'intake/' },
+      fault: S3_ERRORS.accessDenied,
+    });
+    const producer = await scene.producer();
+    const { jobId } = await producer.enqueueIndex(request('kept', 50_000));
+    const stop = await scene.work();
+    await ended(producer, jobId);
+    await stop();
+    fault.clear();
+    expect(await scene.keysOf(`intake/acme/${jobId}/`)).toHaveLength(1);
+    expect((await pending()).filter((name) => name.includes(jobId))).toHaveLength(1);
+    await removePending();
+    expect(await scene.keysOf(`intake/acme/${jobId}/`)).toEqual([]);
+    expect(await pending()).toEqual([]);
+  });
+
+  it('after a duplicate request is deleted later', async () => {
+    const place = newIntakePlace(scene.config.queue);
+    await putIntake(scene.store, place, Buffer.from('message'));
+    const { tenant, corpus, revision, object, intake } = place;
+    const data = { v: 1, kind: 'index', tenant, corpus, revision, object, content: { intake } } as const;
+    const queue = openQueue(scene.config, scene.redis, systemClock);
+    const remove = () => Promise.reject(new Error('S3 is unavailable'));
+    await removeContent(queue, { data, place, remove });
+    await queue.close();
+    expect(await pending()).toEqual([intakeName(place)]);
+    await removePending();
+    expect(await scene.keysOf(`intake/acme/${place.jobId}/`)).toEqual([]);
   });
 });
 
