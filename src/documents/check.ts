@@ -102,12 +102,23 @@ const SHAPES = {
   maxChars: object({ type: text, max_chars_per_chunk: z.number(must('a number')) }),
 };
 
+const ROOT_KEYS = Object.keys({ ...SHAPES.structured.shape, ...SHAPES.core.shape });
+
+/** Rejects a field that neither type has, for a document whose type is not clear. @throws SealdexError `DOCUMENT_INVALID` */
+export function rejectUnknownRoot(document: PlainObject): void {
+  const unknown = Object.keys(document).find((key) => !ROOT_KEYS.includes(key));
+  if (unknown !== undefined) throw unknownKey(ROOT, unknown, ROOT_KEYS);
+}
+
 /** Checks one object by one shape, then removes its null fields. */
-function match(shape: z.ZodType, value: Plain, place: Place): PlainObject {
+function match(shape: z.ZodObject, value: Plain, place: Place): PlainObject {
   const result = shape.safeParse(value);
   if (!result.success) {
-    const issue = result.error.issues[0];
-    if (issue?.code === 'unrecognized_keys') throw unknownKey(place, issue.keys[0] ?? '');
+    const { issues } = result.error;
+    // First: a misspelled field is often one that is missing too.
+    const unknown = issues.find((each) => each.code === 'unrecognized_keys');
+    if (unknown) throw unknownKey(place, unknown.keys[0] ?? '', Object.keys(shape.shape));
+    const [issue] = issues;
     const key = issue?.path[0];
     throw invalid(fieldOf(typeof key === 'string' ? { parent: place, key } : place), issue?.message ?? 'is invalid');
   }

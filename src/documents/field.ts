@@ -1,6 +1,7 @@
 // Position of a problem in a document, and the error for it. A field path contains no keys chosen by the caller (metadata, custom
 // dimensions, unknown keys): they are content.
 import { SealdexError } from '../runtime/errors.ts';
+import { isNameable, unknownRemedy } from '../runtime/known-fields.ts';
 
 /** A position in a document, as a linked list, so that the path is only built for errors. The list ends at the document. */
 export interface Place {
@@ -39,11 +40,10 @@ export function fieldOf(place: Place): string {
 export const invalid = (field: string, rule: string): SealdexError =>
   new SealdexError('DOCUMENT_INVALID', `${field} ${rule}.`, { field });
 
-/** An unknown key is only named if it is unlikely to be content: short and plain. */
-export function unknownKey(place: Place, key: string): SealdexError {
+/** `known`: the names that the place may have. */
+export function unknownKey(place: Place, key: string, known: readonly string[]): SealdexError {
   const field = fieldOf(place);
-  if (!/^[A-Za-z0-9_.-]{1,64}$/.test(key)) {
-    return invalid(field, 'contains an unknown field (name withheld); remove it');
-  }
-  return invalid(field === ROOT_FIELD ? key : `${field}.${key}`, 'is not a known field; remove it');
+  if (!isNameable(key)) return invalid(field, 'contains an unknown field (name withheld); remove it');
+  const rule = `is not a known field; ${unknownRemedy(key, known)}`;
+  return invalid(field === ROOT_FIELD ? key : `${field}.${key}`, rule);
 }

@@ -1,5 +1,5 @@
 // Checks documents: converts a value or text from a caller to a checked document, and exports the shapes.
-import { checkCore, checkStructured } from './check.ts';
+import { checkCore, checkStructured, rejectUnknownRoot } from './check.ts';
 import { fieldOf, invalid, type Place, ROOT, ROOT_FIELD } from './field.ts';
 import type { DocumentLimits, IndexDocument } from './document-types.ts';
 import { duplicateKeys, parseRaw, type JsonPath } from '../runtime/json.ts';
@@ -30,7 +30,10 @@ export function parseDocument(input: unknown, limits: DocumentLimits): IndexDocu
   const type = (document['type'] ??= typeOf(document));
   if (type === 'structured') checkStructured(document, limits);
   else if (type === 'core') checkCore(document, limits);
-  else throw invalid('type', 'must be "structured" or "core"');
+  else {
+    if (type === null) rejectUnknownRoot(document);
+    throw invalid('type', 'must be "structured" or "core"');
+  }
   checkDocumentId(document['id']);
   // Both checks reject everything outside their type.
   return document as unknown as IndexDocument;

@@ -4,6 +4,7 @@ import type { Canceled, CancelableJobs, CancelFilter, CancelOptions } from '../q
 import type { JobQueue } from '../queue/bull/queues.ts';
 import type { AuditLog } from '../runtime/audit-log.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import { knownFields, type FieldNames } from '../runtime/known-fields.ts';
 import { checkName } from '../runtime/names.ts';
 import { removeIntakeOfAnyForm } from '../store/intake.ts';
 import type { Store } from '../store/store.ts';
@@ -30,8 +31,12 @@ interface CancelDeps {
   readonly audit: AuditLog;
 }
 
+const FILTER: FieldNames<CancelFilter> = { tenant: true, corpus: true, kind: true, state: true, queuedBefore: true };
+const OPTIONS: FieldNames<CancelOptions> = { signal: true, onProgress: true };
+
 /** @throws SealdexError `DOCUMENT_INVALID` naming the field */
-function checkNames({ tenant, corpus }: CancelFilter): void {
+function checkFilter(filter: CancelFilter): void {
+  const { tenant, corpus } = knownFields(filter, FILTER);
   checkName(tenant, 'tenant');
   if (corpus !== undefined) checkName(corpus, 'corpus');
 }
@@ -39,11 +44,12 @@ function checkNames({ tenant, corpus }: CancelFilter): void {
 export function createCancelOperator({ queue, store, audit }: CancelDeps): CancelOperator {
   return {
     async countCancelable(filter, signal) {
-      checkNames(filter);
+      checkFilter(filter);
       return queue.countCancelable(filter, signal);
     },
     async cancelJobs(filter, options = {}) {
-      checkNames(filter);
+      checkFilter(filter);
+      knownFields(options, OPTIONS);
       const origin = await audit.origin();
       let canceled = 0;
       const onProgress = (counts: Canceled): void => {

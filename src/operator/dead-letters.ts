@@ -1,5 +1,6 @@
 // Dead-letter operations of the operator. Removes the content in S3 of discarded dead letters, since the queue must not import S3.
 import { SealdexError } from '../runtime/errors.ts';
+import { knownFields, type FieldNames } from '../runtime/known-fields.ts';
 import type { DeadLetters } from '../queue/dead-letters/dead-letters.ts';
 import type { Discarded, DiscardOptions } from '../queue/dead-letters/discard.ts';
 import type { LetterFilter } from '../queue/dead-letters/find.ts';
@@ -36,16 +37,36 @@ export interface LetterOperator {
 /** A list position as text without characters that a shell interprets, for any job id. */
 const textOf = ({ since, jobId }: ListPosition): string => `${since}:${encodeURIComponent(jobId)}`;
 
+const FILTER: FieldNames<LetterFilter> = {
+  tenant: true,
+  code: true,
+  since: true,
+  before: true,
+  jobIds: true,
+  limit: true,
+};
+const REPLAY: FieldNames<ReplayOptions> = { rate: true, signal: true, onProgress: true };
+const DISCARD: FieldNames<DiscardOptions> = { signal: true, onProgress: true };
+
 export function createLetterOperator(letters: DeadLetters, store: Store): LetterOperator {
   return {
     async deadList(filter, { limit, after }) {
-      const page = await letters.list(filter, limit, after === undefined ? undefined : spotIn(after));
+      const page = await letters.list(
+        knownFields(filter, FILTER),
+        limit,
+        after === undefined ? undefined : spotIn(after),
+      );
       return { letters: page.letters, ...(page.next ? { next: textOf(page.next) } : {}) };
     },
     deadShow: (jobId) => letters.letter(jobId),
-    deadTally: (filter, signal) => letters.tally(filter, signal),
-    replay: (filter, options) => letters.replay(filter, options),
-    discard: (filter, options) => letters.discard(filter, (place) => removeIntakeOfAnyForm(store, place), options),
+    deadTally: async (filter, signal) => letters.tally(knownFields(filter, FILTER), signal),
+    replay: async (filter, options = {}) => letters.replay(knownFields(filter, FILTER), knownFields(options, REPLAY)),
+    discard: async (filter, options = {}) =>
+      letters.discard(
+        knownFields(filter, FILTER),
+        (place) => removeIntakeOfAnyForm(store, place),
+        knownFields(options, DISCARD),
+      ),
   };
 }
 

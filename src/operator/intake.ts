@@ -2,6 +2,7 @@
 import { sweepIntake, type Orphan } from '../maintenance/intake-sweep.ts';
 import type { SweepDeps } from '../maintenance/sweep.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import { knownFields, type FieldNames } from '../runtime/known-fields.ts';
 
 /** Options of `sweepIntake`. */
 export interface IntakeSweepOptions {
@@ -55,8 +56,11 @@ const sumOf = (tenant: string, orphans: readonly Orphan[]): TenantOrphans => ({
   oldest: orphans[0]!.modifiedAt,
 });
 
+const OPTIONS: FieldNames<IntakeSweepOptions> = { take: true, isDry: true, signal: true };
+
 export const createIntakeOperator = (deps: SweepDeps): IntakeOperator => ({
-  async sweepIntake({ take, isDry = false, signal = new AbortController().signal } = {}) {
+  async sweepIntake(options = {}) {
+    const { take, isDry = false, signal = new AbortController().signal } = knownFields(options, OPTIONS);
     const swept = await sweepIntake(deps, { take, isDry }, signal);
     if (!swept)
       throw new SealdexError(

@@ -1,5 +1,6 @@
 // Key operations of the operator: gates, KMS keys and paused tenants as one interface.
 import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
+import { knownFields, type FieldNames } from '../runtime/known-fields.ts';
 import { checkName } from '../runtime/names.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import { blockOwners, type BlockOwnersDeps, type OwnerBlocked } from './block-key-tenants.ts';
@@ -41,11 +42,13 @@ export interface KeyOperator {
   parkedJobs(filter?: { readonly tenant?: string | undefined; readonly size?: number }): AsyncGenerator<ParkedJob>;
 }
 
+const GATE_FILTER: FieldNames<GateFilter> = { tenant: true, keyArn: true };
+
 export function createKeyOperator(deps: KeyDeps & BlockOwnersDeps & { readonly queue: JobQueue }): KeyOperator {
   const named = (tenant: string): string => checkName(tenant, 'tenant');
   const keyOf = (tenant: string, keyArn: string): KeyRef => keyRef(named(tenant), keyArn);
   return {
-    gates: (filter) => listGates(deps, filter),
+    gates: async (filter = {}) => listGates(deps, knownFields(filter, GATE_FILTER)),
     probe: async (tenant, keyArn) => probe(deps, keyOf(tenant, keyArn)),
     release: async (tenant, keyArn) => release(deps, keyOf(tenant, keyArn)),
     block: async (tenant, keyArn, reason) => block(deps, keyOf(tenant, keyArn), reason),

@@ -19,6 +19,7 @@ import type { JobQueue } from '../queue/bull/queues.ts';
 import type { JobFilter, UnfinishedJob } from '../queue/bull/job-list.ts';
 import type { JobFacts, QueueCounts } from '../queue/bull/job-lookup.ts';
 import type { SweepDeps } from '../maintenance/sweep.ts';
+import { knownFields, type FieldNames } from '../runtime/known-fields.ts';
 import type { AuditLog } from '../runtime/audit-log.ts';
 import type { Store } from '../store/store.ts';
 
@@ -105,6 +106,15 @@ export interface OperatorDeps extends TenantOperatorDeps {
 const queueStatus = (counts: QueueCounts, now: number): QueueStatus =>
   counts.oldest === undefined ? counts : { ...counts, oldestWaitingMs: Math.max(0, now - counts.oldest) };
 
+const JOB_FILTER: FieldNames<JobFilter> = {
+  tenant: true,
+  corpus: true,
+  kind: true,
+  state: true,
+  code: true,
+  queuedBefore: true,
+};
+
 export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Symbol.asyncDispose> {
   const { queueName, clock, redis, queue, store } = deps;
   return {
@@ -137,7 +147,9 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
     ...createOffboardingOperator(deps.offboarding),
     ...createIntakeOperator(deps.recovery),
     ...createRecoveryOperator(deps.recovery),
-    jobs: (filter) => queue.list(filter),
+    async *jobs(filter = {}) {
+      yield* queue.list(knownFields(filter, JOB_FILTER));
+    },
     async job(jobId) {
       const facts = await queue.facts(jobId);
       if (!facts.parked) return facts;

@@ -10,6 +10,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { isNewPlace, type IntakePlace } from '../runtime/intake-key.ts';
+import { knownFields, type FieldNames } from '../runtime/known-fields.ts';
 import { takeLease, type Lease } from '../runtime/lease.ts';
 import type { Redis, RedisKeys } from '../runtime/redis.ts';
 import { listIntake, type ListedIntake } from '../store/intake.ts';
@@ -71,8 +72,16 @@ export interface RecoveryDeps {
   readonly store: Store;
 }
 
+const OPTIONS: FieldNames<RecoverOptions> = {
+  tenant: true,
+  before: true,
+  isDry: true,
+  signal: true,
+  onProgress: true,
+};
+
 export const createRecoveryOperator = (deps: RecoveryDeps): RecoveryOperator => ({
-  recover: (options = {}) => recover(deps, options),
+  recover: async (options = {}) => recover(deps, knownFields(options, OPTIONS)),
 });
 
 /** Longer than a batch and a page of the listing take. */

@@ -1,11 +1,13 @@
 // Tenant operations of the operator: tenants, their KMS keys and their re-encryption as one interface.
 import { keyRef } from '../runtime/key-ref.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import { knownFields, type FieldNames } from '../runtime/known-fields.ts';
 import { checkName, PLANS, PLATFORM, WHEN_KEY_SHUT, type OriginToAllow } from '../runtime/names.ts';
 import type { Reencryption, ReencryptionProgress } from '../reencryption/reencryption.ts';
 import { listCorpusNames } from '../store/documents.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import type { Store } from '../store/store.ts';
+import type { TenantFileChange } from '../tenants/merge.ts';
 import type { TenantChange, TenantFile } from '../tenants/tenants.ts';
 import { attach } from './attach.ts';
 import { countKeys } from './count-keys.ts';
@@ -89,10 +91,25 @@ export interface TenantOperatorDeps extends SetKeyDeps {
   readonly queue: Pick<JobQueue, 'platformContent'>;
 }
 
+const CHANGE: FieldNames<TenantFileChange> = {
+  plan: true,
+  kmsKeyArn: true,
+  whenKeyShut: true,
+  keepOriginals: true,
+  keyEntry: true,
+  key: true,
+  paused: true,
+  blocked: true,
+  deleted: true,
+};
+const ATTACH: FieldNames<AttachOptions> = { shared: true, allowOrigin: true };
+const SET_KEY: FieldNames<SetKeyOptions> = { ...ATTACH, whenKeyShut: true };
+
 export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
   const { tenants, reencryption } = deps;
   const named = (tenant: string): string => checkName(tenant, 'tenant');
   async function put(tenant: string, change: TenantChange, allowOrigin?: OriginToAllow): Promise<PutTenant> {
+    knownFields(change, CHANGE);
     // An unknown value would make the file invalid for all processes.
     if (change.plan !== undefined && !PLANS.includes(change.plan))
       throw new SealdexError('DOCUMENT_INVALID', `plan must be one of ${PLANS.join(', ')}.`, { field: 'plan' });
@@ -117,6 +134,8 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
     },
     putTenant: async (tenant, change) => put(tenant, change),
     async makeTenant(tenant, change, options = {}) {
+      knownFields(change, CHANGE);
+      knownFields(options, ATTACH);
       const file = await fileOf(tenants, named(tenant));
       // An existing tenant already has the key, or gets it by `setKey`.
       if (file || change.plan === undefined || change.plan === 'free') return put(tenant, change);
@@ -126,7 +145,8 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
         check,
       }));
     },
-    async setKey(tenant, to, options) {
+    async setKey(tenant, to, options = {}) {
+      knownFields(options, SET_KEY);
       const changed = await setKey(deps, named(tenant), to, options);
       // Also if the key is unchanged: the process that changed it may have died before this call.
       await reencryption.restartStalled(tenant);

@@ -3,6 +3,7 @@
 import { checkDocumentId, parseDocument, type DocumentLimits, type IndexDocument } from '../documents/shapes.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { ContentHeader } from '../intake/intake.ts';
+import { fieldsOf } from '../runtime/known-fields.ts';
 import { checkName } from '../runtime/names.ts';
 import type { FileBody } from './file-body.ts';
 
@@ -108,29 +109,8 @@ export function checkDelete(input: unknown): CheckedDelete {
   };
 }
 
-/** Short and plain: anything else may be content. */
-const nameable = (key: string): boolean => /^[A-Za-z0-9_.-]{1,64}$/.test(key);
-
 export const invalid = (field: string, rule: string): SealdexError =>
   new SealdexError('DOCUMENT_INVALID', `${field} ${rule}.`, { field });
-
-/** The fields of the request, each read once. */
-export function fieldsOf<Name extends string>(
-  input: unknown,
-  names: readonly Name[],
-): { readonly [name in Name]?: unknown } {
-  const [first, second, third] = names;
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-    throw invalid('request', `must be an object with ${first}, ${second} and ${third}`);
-  }
-  for (const key of Object.keys(input)) {
-    // An ignored typo in idempotencyKey would be noticed too late.
-    if (!(names as readonly string[]).includes(key))
-      throw invalid(nameable(key) ? key : 'request', 'is not a known request field; remove it');
-  }
-  const given = input as { readonly [name in Name]?: unknown };
-  return Object.fromEntries(names.map((name) => [name, given[name]])) as typeof given;
-}
 
 /** Errors of a caller's getter or proxy may quote content, so they are not passed on. */
 export function readable<T>(field: string, read: () => T): T {

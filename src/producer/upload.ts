@@ -4,9 +4,10 @@ import type { Clock } from '../runtime/clock.ts';
 import { checkFileFacts, type FileFacts } from '../documents/file.ts';
 import { checkDocumentId, type ChunkingStrategy, type DocumentLimits, type Metadata } from '../documents/shapes.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import { fieldsOf } from '../runtime/known-fields.ts';
 import { checkName } from '../runtime/names.ts';
 import { checkBody, discardBody } from './file-body.ts';
-import { checkIdempotencyKey, checkIfExists, fieldsOf, invalid, readable, type CheckedUpload } from './request.ts';
+import { checkIdempotencyKey, checkIfExists, invalid, readable, type CheckedUpload } from './request.ts';
 
 /** Request to upload one file. */
 export interface UploadRequest {

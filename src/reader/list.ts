@@ -1,12 +1,13 @@
 // Pages of a corpus: the metadata of its objects, and on request the heads of their records.
 import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
+import { fieldsOf } from '../runtime/known-fields.ts';
 import { checkName } from '../runtime/names.ts';
 import { getDocument, headDocument, listDocuments, type DocumentPlace } from '../store/documents.ts';
 import { stateOf } from '../store/revisions.ts';
 import type { ObjectFacts } from '../store/store.ts';
 import type { Tenant } from '../tenants/tenants.ts';
 import { openObject, type DocumentHead } from './open-document.ts';
-import { fieldsOf, type ReaderDeps } from './resolve-document.ts';
+import type { ReaderDeps } from './resolve-document.ts';
 
 /** Request for one page of a corpus. */
 export interface ListRequest {
@@ -38,6 +39,7 @@ export interface ListedDocument {
   readonly code?: Code;
 }
 
+const FIELDS = ['tenant', 'corpus', 'after', 'limit', 'metadata'] as const;
 const LIST_CONCURRENCY = 8;
 const MAX_LIMIT = 1000;
 /** S3's limit for a key. */
@@ -65,9 +67,9 @@ const invalid = (field: string, rule: string): SealdexError =>
   new SealdexError('DOCUMENT_INVALID', `${field} ${rule}.`, { field });
 
 function checkList(request: unknown) {
-  const { after, limit = 100, metadata = false, ...name } = fieldsOf(request);
-  const tenant = checkName(name['tenant'], 'tenant');
-  const corpus = checkName(name['corpus'], 'corpus');
+  const { after, limit = 100, metadata = false, ...name } = fieldsOf(request, FIELDS);
+  const tenant = checkName(name.tenant, 'tenant');
+  const corpus = checkName(name.corpus, 'corpus');
   if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
     throw invalid('limit', `must be a whole number from 1 to ${MAX_LIMIT}`);
   if (typeof metadata !== 'boolean') throw invalid('metadata', 'must be true or false');

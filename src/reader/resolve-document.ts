@@ -2,6 +2,7 @@
 import { checkDocumentId } from '../documents/shapes.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
+import { fieldsOf } from '../runtime/known-fields.ts';
 import { checkName, objectName } from '../runtime/names.ts';
 import type { Gates } from '../parking/gate.ts';
 import type { DocumentPlace } from '../store/documents.ts';
@@ -31,16 +32,14 @@ export interface ReaderDeps {
   readonly gates: Pick<Gates, 'refusal' | 'refresh'>;
 }
 
-/** The fields of the input. A non-object has none, so its first field is reported as missing. */
-export const fieldsOf = (input: unknown): Readonly<Record<string, unknown>> =>
-  typeof input === 'object' && input !== null ? (input as Record<string, unknown>) : {};
+const FIELDS = ['tenant', 'corpus', 'id', 'minRevision'] as const;
 
 /** @throws SealdexError `DOCUMENT_INVALID` with `field`, `TENANT_UNKNOWN`, the error that shut the gate */
 export async function findPlace(
   { tenants, gates }: ReaderDeps,
   name: DocumentName,
 ): Promise<{ owner: Tenant; place: DocumentPlace; minRevision: number }> {
-  const { tenant, corpus, id, minRevision = 0 } = fieldsOf(name);
+  const { tenant, corpus, id, minRevision = 0 } = fieldsOf(name, FIELDS);
   if (!Number.isSafeInteger(minRevision) || (minRevision as number) < 0)
     throw new SealdexError('DOCUMENT_INVALID', 'minRevision must be a revision returned by the producer.', {
       field: 'minRevision',

@@ -1,10 +1,9 @@
 // Unknown settings: which names count as unknown, the problem to report, and a process warning.
+import { closestName } from './closest-name.ts';
 import { SETTINGS } from './settings.ts';
 
 /** Names that clients of sealdex use. No process of sealdex reads them. */
 const RESERVED: ReadonlySet<string> = new Set(['SEALDEX_API_URL', 'SEALDEX_API_KEY']);
-
-const MAX_TYPOS = 3;
 
 const warned = new Set<string>();
 
@@ -12,11 +11,8 @@ export const isUnknown = (name: string): boolean => !Object.hasOwn(SETTINGS, nam
 
 /** Returns the problem, with the closest known name if there is one. */
 export function unknownProblem(name: string): string {
-  const [closest] = Object.keys(SETTINGS)
-    .map((known) => ({ known, typos: editDistance(name, known) }))
-    .filter(({ typos }) => typos <= MAX_TYPOS)
-    .toSorted((a, b) => a.typos - b.typos);
-  const hint = closest === undefined ? '' : `; did you mean ${closest.known}?`;
+  const closest = closestName(name, Object.keys(SETTINGS));
+  const hint = closest === undefined ? '' : `; did you mean ${closest}?`;
   return `${name} is not a known setting${hint}`;
 }
 
@@ -30,18 +26,4 @@ export function warnOfUnknown(names: readonly string[]): void {
     type: 'SealdexWarning',
     code: 'SEALDEX_UNKNOWN_SETTING',
   });
-}
-
-/** Number of inserted, deleted and replaced characters between two texts. */
-function editDistance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, at) => at);
-  for (const [i, char] of Array.from(from).entries()) {
-    const next = [i + 1];
-    for (const [j, other] of Array.from(to).entries()) {
-      const replaced = (row[j] ?? 0) + (char === other ? 0 : 1);
-      next.push(Math.min(replaced, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[to.length] ?? 0;
 }

@@ -286,3 +286,21 @@ describe('a document id', () => {
     },
   );
 });
+
+describe('a misspelled field', () => {
+  test.each([
+    ['without a type', { id: 'a', sectons: [{ text: 'x' }] }, 'sectons', 'sections'],
+    ['in place of one that is required', { id: 'a', type: 'structured', sectons: [] }, 'sectons', 'sections'],
+    ['of a core document', { id: 'a', type: 'core', document_part: [] }, 'document_part', 'document_parts'],
+    ['of a section', { id: 'a', sections: [{ txt: 'x' }] }, 'sections[0].txt', 'text'],
+  ])('%s is named with the closest known one', (_, document, field, closest) => {
+    const error = refusal(() => parseDocument(document, LIMITS));
+    expect(error.field).toBe(field);
+    expect(error.message).toBe(`${field} is not a known field; remove it (did you mean ${closest}?).`);
+  });
+
+  it('unlike every known one has no suggestion', () => {
+    const { message } = refusal(() => parseDocument({ id: 'a', extra: 1 }, LIMITS));
+    expect(message).toBe('extra is not a known field; remove it.');
+  });
+});

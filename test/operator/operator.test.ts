@@ -1,6 +1,6 @@
 // Queues, processes, jobs and tenants as an operator reads them, and rejected calls.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createOperator } from '../../src/app/app.ts';
+import { createOperator, type Operator } from '../../src/app/app.ts';
 import type { Plan } from '../../src/runtime/names.ts';
 import { eventually } from '../support/eventually.ts';
 import { codeOf, documentOf, ended, openScene, refusalOf, type Scene } from '../producer/fixture.ts';
@@ -18,6 +18,31 @@ const request = (id: string, more: object = {}) => ({
   corpus: 'docs',
   document: documentOf(id),
   ...more,
+});
+
+describe('a filter or options with an unknown field', () => {
+  const typo = { tenant: 'acme', tennant: 'acme' };
+  const unknown: object = { tennant: 'acme' };
+
+  it.each<[string, (operator: Operator) => Promise<unknown>]>([
+    ['deadList', (operator) => operator.deadList(typo, { limit: 1 })],
+    ['deadTally', (operator) => operator.deadTally(typo)],
+    ['replay', (operator) => operator.replay(typo)],
+    ['discard', (operator) => operator.discard(typo)],
+    ['countCancelable', (operator) => operator.countCancelable(typo)],
+    ['cancelJobs', (operator) => operator.cancelJobs(typo)],
+    ['recover', (operator) => operator.recover(typo)],
+    ['jobs', (operator) => operator.jobs(typo).next()],
+    ['gates', (operator) => operator.gates(typo)],
+    ['putTenant', (operator) => operator.putTenant('acme', { plan: 'pro', ...unknown })],
+    ['sweepIntake', (operator) => operator.sweepIntake({ isDry: true, ...unknown })],
+    ['setKey', (operator) => operator.setKey('acme', 'platform', unknown)],
+    ['options of replay', (operator) => operator.replay({ tenant: 'acme' }, unknown)],
+    ['options of discard', (operator) => operator.discard({ tenant: 'acme' }, unknown)],
+    ['options of cancelJobs', (operator) => operator.cancelJobs({ tenant: 'acme' }, unknown)],
+  ])('is rejected before anything changes: %s', async (_, call) => {
+    expect(await refusalOf(() => call(scene.operator))).toMatchObject({ code: 'DOCUMENT_INVALID', field: 'tennant' });
+  });
 });
 
 describe('status', () => {

@@ -130,7 +130,7 @@ describe('a line of the list', () => {
 
 describe('a rejected list', () => {
   it.each<readonly [string, unknown, string]>([
-    ['nothing', undefined, 'tenant'],
+    ['nothing', undefined, 'request'],
     ['a wrong tenant', { ...PLACE, tenant: 'a/b' }, 'tenant'],
     ['a wrong corpus', { ...PLACE, corpus: '..' }, 'corpus'],
     ['limit 0', { ...PLACE, limit: 0 }, 'limit'],

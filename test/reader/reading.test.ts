@@ -150,9 +150,9 @@ describe('a missing document', () => {
 
   it('is rejected with the field for an invalid name, before any request', async () => {
     const names: readonly (readonly [unknown, string])[] = [
-      [undefined, 'tenant'],
-      [null, 'tenant'],
-      ['acme', 'tenant'],
+      [undefined, 'request'],
+      [null, 'request'],
+      ['acme', 'request'],
       [{ ...PLACE, tenant: '../acme', id: 'x' }, 'tenant'],
       [{ ...PLACE, corpus: '', id: 'x' }, 'corpus'],
       [{ ...PLACE, id: 7 }, 'id'],

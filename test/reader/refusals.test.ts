@@ -11,7 +11,7 @@ import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
-import type { Reader } from '../../src/reader/reader.ts';
+import type { ListRequest, Reader } from '../../src/reader/reader.ts';
 import { codeOf, documentOf, objectAt, openScene, refusalOf, type Scene } from '../producer/fixture.ts';
 import { copy, keyOf, overwrite, storeDocuments, type Place } from './fixture.ts';
 import { realDeadlines } from '../support/deadlines.ts';
@@ -45,6 +45,27 @@ async function stored(id: string, chars = 100, place = PLACE): Promise<Place> {
   await storeDocuments(scene, place, [documentOf(id, chars)]);
   return { ...place, id };
 }
+
+describe('a request', () => {
+  it('with an unknown field is rejected, so that a typo cannot switch off a check', async () => {
+    const place = await stored('typo');
+    const { revision } = await reader.metadata(place);
+    const misspelled = { ...place, minRevison: revision + 1 };
+    const error = { code: 'DOCUMENT_INVALID', field: 'minRevison', message: expect.stringContaining('minRevision') };
+    await expect(reader.metadata(misspelled)).rejects.toMatchObject(error);
+    await expect(reader.open(misspelled)).rejects.toMatchObject(error);
+    await expect(reader.original(misspelled)).rejects.toMatchObject(error);
+    const list = reader.list({ ...PLACE, limt: 5 } as ListRequest);
+    await expect(list).rejects.toMatchObject({ code: 'DOCUMENT_INVALID', field: 'limt' });
+  });
+
+  it('without fields is rejected', async () => {
+    for (const request of [undefined, null, 'acme', [PLACE]] as unknown as Place[]) {
+      await expect(reader.metadata(request)).rejects.toMatchObject({ code: 'DOCUMENT_INVALID', field: 'request' });
+      await expect(reader.list(request)).rejects.toMatchObject({ code: 'DOCUMENT_INVALID', field: 'request' });
+    }
+  });
+});
 
 describe('an object with another document than its name', () => {
   it('copied from another id, from another corpus, or under another revision, is OBJECT_MISMATCH', async () => {
