@@ -105,7 +105,7 @@ test.for(Object.entries(FAULTS))(
     await becomes(port, 'ready');
     for (const job of held) expect(await installation.end(job)).toBe('done');
     expect(await gates(installation)).toBe(0);
-    const lines = worker.log().filter(({ msg }) => String(msg).startsWith('the platform '));
+    const lines = worker.log().filter(({ msg }) => String(msg).startsWith('platform '));
     expect(lines.map(({ level, code: logged }) => `${String(level)} ${String(logged)}`)).toHaveLength(2);
     expect(new Set(lines.map(({ code: logged }) => logged))).toEqual(new Set([code]));
   },
