@@ -92,13 +92,13 @@ try {
     const throttling = kms.faults.set(THROTTLING);
     await enqueueOthers(names);
     const throttled = await timesOf(`throttled ${round}`);
-    throttling.clear();
-    await untilEmpty();
     ratios.push(median(throttled) / median(quiet));
     console.error(
       `round ${round + 1}/${rounds}: quiet ${median(quiet).toFixed(0)} ms, throttled ${median(throttled).toFixed(0)} ms ` +
         `(longest ${Math.max(...throttled).toFixed(0)} ms), ${throttling.met} throttled calls`,
     );
+    throttling.clear();
+    await untilEmpty();
   }
   console.log(
     `ratio with ${tenants} tenants without a cached key: median ${median(ratios).toFixed(2)}, ` +

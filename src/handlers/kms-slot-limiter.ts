@@ -8,8 +8,8 @@ const SLOW_MS = 1000;
 const SLOW_FOR_MS = 10_000;
 /** Of all slots. */
 const MAX_SHARE = 0.5;
-/** Deferred jobs return one after the other, at most 100 a second, so that they do not keep the worker busy. */
-const RETURN_INTERVAL_MS = 10;
+/** Deferred jobs return one after the other, at most 25 a second, so that they do not keep the worker busy (bench/throttled.ts). */
+const RETURN_INTERVAL_MS = 40;
 const MIN_RETURN_MS = 1000;
 const MAX_RETURN_MS = 60_000;
 
