@@ -63,7 +63,9 @@ export function createProducer(settings?: Settings, options: OpenOptions = {}): 
         refusal: (owner: GateOwner) => keyAccess.gates.refusal(owner),
       };
       const fingerprintKey = stack.add(new FingerprintKey({ kms, store, clock, config }), (opened) => opened.close());
-      const producer = createProducerFrom({ config, clock, queue, tenants, intake, fingerprintKey });
+      const producer = createProducerFrom({ config, clock, queue, tenants, intake, fingerprintKey }, () =>
+        stack.ensureOpen('producer'),
+      );
       return { ...producer, [Symbol.asyncDispose]: () => stack.release() };
     },
     { unknownVariables: 'warn', ...options },
@@ -81,7 +83,9 @@ export function createReader(settings?: Settings, options: OpenOptions = {}): Pr
     async (resources, stack) => {
       startProcessHeartbeat(resources, stack, 'reader');
       const { store, ring, tenants, keyAccess } = resources;
-      const reader = createReaderFrom({ store, ring, tenants, gates: keyAccess.gates });
+      const reader = createReaderFrom({ store, ring, tenants, gates: keyAccess.gates }, () =>
+        stack.ensureOpen('reader'),
+      );
       return { ...reader, [Symbol.asyncDispose]: () => stack.release() };
     },
     { unknownVariables: 'warn', ...options },

@@ -5,6 +5,7 @@ import { loadConfig, type Config, type Settings, type Environment, type UnknownV
 import { startHeartbeat, type Role } from '../maintenance/heartbeat.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import type { Kms } from '../keys/kms.ts';
+import { SealdexError } from '../runtime/errors.ts';
 import { silentLog, type Log } from '../runtime/log.ts';
 import { createMetrics, type Metrics, type MetricsRegistry } from '../runtime/metrics.ts';
 import { closeRedis, openRedis, type Redis, type RedisUse } from '../runtime/redis.ts';
@@ -23,6 +24,13 @@ export class ResourceStack {
   add<T>(thing: T, release: (thing: T) => void | Promise<void>): T {
     this.#all.push(() => release(thing));
     return thing;
+  }
+
+  /** @throws SealdexError `INTERNAL` with the reason `Closed` after the release: the caller used what it had closed */
+  ensureOpen(role: 'producer' | 'reader'): void {
+    if (!this.#released) return;
+    const message = `The ${role} was closed. Open another one, and close it after the last call.`;
+    throw new SealdexError('INTERNAL', message, { reason: 'Closed' });
   }
 
   release(): Promise<void> {

@@ -17,7 +17,10 @@ export type { EnqueueResult } from './enqueue-once.ts';
 export type { DeleteRequest, IndexRequest } from './request.ts';
 export type { UploadRequest } from './upload.ts';
 
-/** Enqueues documents, deletions and files, and returns the status of jobs. Disposing of it closes its connections. */
+/**
+ * Enqueues documents, deletions and files, and returns the status of jobs. Disposing of it closes its connections; later calls
+ * throw `INTERNAL` with the reason `Closed`.
+ */
 export interface Producer extends AsyncDisposable {
   /**
    * Checks, encrypts and queues one document. While the tenant's KMS key is unusable or the tenant is paused, the content waits
@@ -68,12 +71,17 @@ export interface ProducerDeps extends EnqueueDeps {
   readonly clock: Clock;
 }
 
-export function createProducerFrom(deps: ProducerDeps): Omit<Producer, typeof Symbol.asyncDispose> {
+/** `ensureOpen` throws after the producer was closed. */
+export function createProducerFrom(
+  deps: ProducerDeps,
+  ensureOpen: () => void,
+): Omit<Producer, typeof Symbol.asyncDispose> {
   const { config, clock, queue } = deps;
   const enqueueOne = async (check: () => CheckedRequest): Promise<EnqueueResult> => {
     let checked: CheckedRequest | undefined;
     try {
       checked = check();
+      ensureOpen();
       const prepared = await prepare(deps, checked);
       return await enqueue(deps, prepared, async () => reservationAt(await queue.reserve([prepared.share]), 0));
     } catch (error) {
@@ -84,9 +92,15 @@ export function createProducerFrom(deps: ProducerDeps): Omit<Producer, typeof Sy
   };
   return {
     enqueueIndex: (request) => enqueueOne(() => checkRequest(request, config)),
-    enqueueIndexBulk: (requests): Promise<BulkResult[]> => enqueueBulk(deps, config, clock, requests),
+    async enqueueIndexBulk(requests): Promise<BulkResult[]> {
+      ensureOpen();
+      return enqueueBulk(deps, config, clock, requests);
+    },
     enqueueDelete: (request) => enqueueOne(() => checkDelete(request)),
     enqueueUpload: (request) => enqueueOne(() => checkUpload(request, config, clock)),
-    status: (jobId) => queue.statusSince(jobId),
+    async status(jobId) {
+      ensureOpen();
+      return queue.statusSince(jobId);
+    },
   };
 }

@@ -11,7 +11,9 @@ export type { ListedDocument, ListRequest } from './list.ts';
 export type { OpenOriginal, OriginalHead } from './original.ts';
 export type { DocumentName, ReaderDeps } from './resolve-document.ts';
 
-/** Reads and lists stored documents. Disposing of it closes its connections. */
+/**
+ * Reads and lists stored documents. Disposing of it closes its connections; later calls throw `INTERNAL` with the reason `Closed`.
+ */
 export interface Reader extends AsyncDisposable {
   /**
    * Returns the head of the document without reading its text.
@@ -35,8 +37,12 @@ export interface Reader extends AsyncDisposable {
   list(request: ListRequest): Promise<{ documents: ListedDocument[]; next?: string }>;
 }
 
-export function createReaderFrom(deps: ReaderDeps): Omit<Reader, typeof Symbol.asyncDispose> {
-  const reading = <T>(work: () => Promise<T>): Promise<T> => withAuditContext({ activity: 'read' }, work);
+/** `ensureOpen` throws after the reader was closed. */
+export function createReaderFrom(deps: ReaderDeps, ensureOpen: () => void): Omit<Reader, typeof Symbol.asyncDispose> {
+  const reading = async <T>(work: () => Promise<T>): Promise<T> => {
+    ensureOpen();
+    return withAuditContext({ activity: 'read' }, work);
+  };
   return {
     async metadata(name) {
       const { head, close } = await reading(() => findDocument(deps, name));

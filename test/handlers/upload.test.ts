@@ -72,7 +72,7 @@ const kept = (): Promise<string[]> => keysUnder(fixture.deps.store, `originals/$
 async function revisionKept(): Promise<number> {
   const { store, ring, tenants } = fixture.deps;
   const gates = { refusal: () => undefined, refresh: () => undefined };
-  const reader = createReaderFrom({ store, ring, tenants, gates });
+  const reader = createReaderFrom({ store, ring, tenants, gates }, () => {});
   const { original } = await reader.original({ tenant, corpus: 'docs', id: 'doc' });
   return original.revision;
 }

@@ -183,7 +183,7 @@ async function reencrypt(operator: Operator): Promise<void> {
 async function readWithFailingKey(): Promise<void> {
   const clock = new AheadClock();
   const work: Parameters<typeof openResources<void>>[2] = async (resources, stack) => {
-    const reader = createReaderFrom({ ...resources, gates: resources.keyAccess.gates });
+    const reader = createReaderFrom({ ...resources, gates: resources.keyAccess.gates }, () => {});
     const { keyArn } = await resources.tenants.get('stopped');
     const fail = (fault: KmsFault, times?: number) =>
       installation.services.kms.faults.set({

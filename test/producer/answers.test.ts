@@ -1,6 +1,7 @@
 // Results of producers, their settings, and how they are closed.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -110,18 +111,24 @@ describe('closing a producer', () => {
     expect(await dispose()).toBeUndefined();
   });
 
-  it('rejects later calls with a typed error', async () => {
+  it('rejects later calls with an error that names the producer, and destroys the stream of an upload', async () => {
     const producer = await createProducer(scene.settings);
     await producer.enqueueIndex(request('before-the-end'));
     await producer[Symbol.asyncDispose]();
-    expect(await refusalOf(() => producer.enqueueIndex(request()))).toMatchObject({
-      code: expect.stringMatching(/_FAILED$/) as string,
-    });
-    expect(await refusalOf(() => producer.status(`j${'0'.repeat(32)}`))).toMatchObject({ code: 'REDIS_FAILED' });
-    expect(await producer.enqueueIndexBulk([request(), request()])).toMatchObject([
-      { code: expect.stringMatching(/_FAILED$/) as string },
-      { code: expect.stringMatching(/_FAILED$/) as string },
-    ]);
+    const body = Readable.from([Buffer.from('text')]);
+    for (const call of [
+      () => producer.enqueueIndex(request()),
+      () => producer.enqueueIndexBulk([request()]),
+      () => producer.enqueueDelete({ tenant: 'acme', corpus: 'docs', id: 'one' }),
+      () => producer.enqueueUpload({ tenant: 'acme', corpus: 'docs', filename: 'a.txt', body }),
+      () => producer.status(`j${'0'.repeat(32)}`),
+    ])
+      expect(await refusalOf(call)).toMatchObject({
+        code: 'INTERNAL',
+        reason: 'Closed',
+        message: expect.stringMatching(/^The producer was closed\./) as string,
+      });
+    expect(body.destroyed).toBe(true);
   });
 
   it.each([

@@ -213,7 +213,7 @@ it('requests are no longer tried after 16 failures if the gates are unknown', as
   const { inlineBytes, platformKeyArn } = config;
   const intake = { store, queue: config.queue, ring, inlineBytes, platformKeyArn, refusal };
   const fingerprintKey = {} as ProducerDeps['fingerprintKey'];
-  const blind = createProducerFrom({ config, clock: systemClock, queue, tenants, intake, fingerprintKey });
+  const blind = createProducerFrom({ config, clock: systemClock, queue, tenants, intake, fingerprintKey }, () => {});
   const results = await blind.enqueueIndexBulk(
     range(64).map((n) => request(`unknown-${n}`, { tenant: ['acme', 'other'][n % 2]! })),
   );

@@ -36,21 +36,24 @@ it('a job deleted with its marker before its confirmation is REDIS_FAILED, and t
       return queue.confirm(jobId);
     },
   };
-  const producer = createProducerFrom({
-    config,
-    clock: systemClock,
-    queue: forgetful,
-    tenants,
-    intake: {
-      store,
-      queue: config.queue,
-      ring,
-      inlineBytes: config.inlineBytes,
-      platformKeyArn: config.platformKeyArn,
-      refusal: () => undefined,
+  const producer = createProducerFrom(
+    {
+      config,
+      clock: systemClock,
+      queue: forgetful,
+      tenants,
+      intake: {
+        store,
+        queue: config.queue,
+        ring,
+        inlineBytes: config.inlineBytes,
+        platformKeyArn: config.platformKeyArn,
+        refusal: () => undefined,
+      },
+      fingerprintKey: new FingerprintKey({ kms, store, clock: systemClock, config }),
     },
-    fingerprintKey: new FingerprintKey({ kms, store, clock: systemClock, config }),
-  });
+    () => {},
+  );
   const request = { tenant: 'acme', corpus: 'docs', document: documentOf('gone'), idempotencyKey: 'gone' };
   expect(await refusalOf(() => producer.enqueueIndex(request))).toMatchObject({
     code: 'REDIS_FAILED',

@@ -214,12 +214,15 @@ describe('an unknown gate', () => {
     const { tenant } = await stored();
     const never = (): never => expect.unreachable('Neither a key nor an object is asked for.');
     const owner = { tenant } as never;
-    const reader = createReaderFrom({
-      store: { ...scene.store, get: never },
-      ring: { unwrap: never } as never,
-      tenants: { get: async () => owner } as never,
-      gates: { refusal: () => new SealdexError('GATE_UNKNOWN'), refresh: () => undefined },
-    });
+    const reader = createReaderFrom(
+      {
+        store: { ...scene.store, get: never },
+        ring: { unwrap: never } as never,
+        tenants: { get: async () => owner } as never,
+        gates: { refusal: () => new SealdexError('GATE_UNKNOWN'), refresh: () => undefined },
+      },
+      () => {},
+    );
     const place = { tenant, corpus: 'docs', id: 'one' };
     for (const call of [
       () => reader.metadata(place),

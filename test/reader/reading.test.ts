@@ -1,5 +1,6 @@
 // Reading a stored document: the head without the text, then parts, tables and images in order, as a stream.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createReader } from '../../src/app/app.ts';
 import type { RecordItem } from '../../src/documents/record.ts';
 import type { OpenDocument, Reader } from '../../src/reader/reader.ts';
 import { codeOf, documentOf, openScene, refusalOf, type Scene } from '../producer/fixture.ts';
@@ -243,6 +244,23 @@ describe('connections', () => {
       for (let item = await items.next(); !item.done; item = await items.next());
     };
     expect(await codeOf(rest)).toBe('STORE_FAILED');
-    expect(await codeOf(() => ending.metadata({ ...PLACE, id: 'core' }))).toMatch(/^(STORE|KMS)_FAILED$/);
+    expect(await codeOf(() => ending.metadata({ ...PLACE, id: 'core' }))).toBe('INTERNAL');
   });
+});
+
+it('rejects every call after it was closed, with an error that names the reader', async () => {
+  const closed = await createReader(scene.settings);
+  await closed[Symbol.asyncDispose]();
+  const name = { tenant: 'acme', corpus: 'docs', id: 'one' };
+  for (const call of [
+    () => closed.metadata(name),
+    () => closed.open(name),
+    () => closed.original(name),
+    () => closed.list({ tenant: 'acme', corpus: 'docs' }),
+  ])
+    expect(await refusalOf(call)).toMatchObject({
+      code: 'INTERNAL',
+      reason: 'Closed',
+      message: expect.stringMatching(/^The reader was closed\./) as string,
+    });
 });
