@@ -11,8 +11,8 @@ import { findLeaks, holdsWord } from '../producer/leaks.ts';
 import { keysUnder } from '../support/documents.ts';
 import { CORPUS, idOf, MARK, textOf, wordOf, type Accepted } from './load.ts';
 import { OUTCOME } from './patches.ts';
+import { repeated } from './repeated.ts';
 import type { ChaosServices } from './services.ts';
-import { repeated } from './settle.ts';
 
 export interface Violation {
   readonly claim: string;
@@ -30,6 +30,8 @@ export interface Facts {
 
 /** A call of the producer that failed may leave one object, which the sweep removes after SEALDEX_INTAKE_SWEEP_MS. */
 const LEFTOVERS_PER_FAILED_CALL = 1;
+/** Redis writes the pending removal together with the status note. Without both, an error of S3 leaves the object to the sweep. */
+const LEFTOVERS_WITHOUT_NOTE = 1;
 
 export interface Checked {
   readonly violations: readonly Violation[];
@@ -142,7 +144,7 @@ async function checkOriginals({ services }: Facts, documents: Documents): Promis
     const claim = 'the original of each uploaded document is kept';
     if (bytes?.toString() !== textOf(last)) violations.push({ claim, found, jobIds: [last.jobId] });
   }
-  const orphans = (await keysUnder(services.store, 'originals/')).filter((key) => !kept.has(key));
+  const orphans = (await repeated(() => keysUnder(services.store, 'originals/'))).filter((key) => !kept.has(key));
   const claim = 'no original without its document is left';
   const jobIds = [...documents.values()].flatMap((jobs) => {
     const name = objectName(idOf(jobs[0].document));
@@ -155,19 +157,20 @@ async function checkOriginals({ services }: Facts, documents: Documents): Promis
 }
 
 /** Pending removals are made due, and removed as the maintenance task of a worker does it. */
-async function checkIntake({ services: { store, redis, settings }, accepted }: Facts) {
+async function checkIntake({ services: { store, redis, producer, settings }, accepted }: Facts) {
   const keys = redisKeys(String(settings.SEALDEX_QUEUE));
   for (const name of await redis.zrange(keys.intakeRemovals, '0', '-1')) await redis.zadd(keys.intakeRemovals, 0, name);
-  await intakeRemovals({ store, redis, keys }).run(new AbortController().signal);
-  const left = await keysUnder(store, 'intake/');
+  await repeated(() => intakeRemovals({ store, redis, keys }).run(new AbortController().signal));
+  const left = await repeated(() => keysUnder(store, 'intake/'));
   const failedCalls = new Map(accepted.map((job) => [job.jobId, job.failedCalls]));
   const claim = 'no content of finished jobs is left in intake';
-  const violations = [...Map.groupBy(left, (key) => key.split('/')[2] ?? '')].flatMap(
-    ([jobId, { length }]): Violation[] =>
-      length <= LEFTOVERS_PER_FAILED_CALL * (failedCalls.get(jobId) ?? 0)
-        ? []
-        : [{ claim, found: `${length} objects`, jobIds: [jobId] }],
-  );
+  const violations: Violation[] = [];
+  for (const [jobId, { length }] of Map.groupBy(left, (key) => key.split('/')[2] ?? '')) {
+    const { state } = await repeated(() => producer.status(jobId));
+    const ofCalls = LEFTOVERS_PER_FAILED_CALL * (failedCalls.get(jobId) ?? 0);
+    const allowed = ofCalls + (state === 'unknown' ? LEFTOVERS_WITHOUT_NOTE : 0);
+    if (length > allowed) violations.push({ claim, found: `${length} objects`, jobIds: [jobId] });
+  }
   return { violations, leftovers: left.length };
 }
 
@@ -197,7 +200,7 @@ async function checkCounters({ services, failedCalls }: Facts): Promise<Violatio
 }
 
 async function checkSecrecy({ services: { redis, store, dir, logFile, aws } }: Facts): Promise<Violation[]> {
-  const { found } = await findLeaks(redis, store, [MARK]);
+  const { found } = await repeated(() => findLeaks(redis, store, [MARK]));
   const folder = join(dir, 'redis');
   const appendOnly = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

@@ -29,6 +29,18 @@ const PATCHES = {
       to: 'const STALLED_CHECK_MS = 2_000;',
     },
   ],
+  /** Broken: a late write replaces a newer document. */
+  'no-conditional-write': [
+    { file: '/src/store/revisions.ts', from: '{ metadata, condition, signal }', to: '{ metadata, signal }' },
+  ],
+  /** Broken: content that could not be removed after the end of its job is forgotten. */
+  'lost-leftovers': [
+    {
+      file: '/src/queue/bull/status-notes.ts',
+      from: "if removal ~= '' then removal_add(removals, removal) end",
+      to: '',
+    },
+  ],
 } as const satisfies Record<string, readonly Patch[]>;
 
 const isPatch = (name: string): name is keyof typeof PATCHES => Object.hasOwn(PATCHES, name);

@@ -1,6 +1,7 @@
 // Runs one chaos run and prints its seed, what it did, and each violated claim. Exit code 1: a wrong result.
 //   SEALDEX_CHAOS_SEED=N      repeats the schedule of a run
 //   SEALDEX_CHAOS_MINUTES=N   the long form
+//   SEALDEX_CHAOS_PATCHES=P   patches of the workers: builds that are broken on purpose
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,11 +9,12 @@ import { beginFault } from './faults.ts';
 import { startFleet, type Fleet } from './fleet.ts';
 import { startLoad, type Load } from './load.ts';
 import { check, type Checked, type Violation } from './oracle.ts';
+import { repeated } from './repeated.ts';
 import { scheduleOf, WORKERS, type Schedule } from './schedule.ts';
 import { startChaosServices, type ChaosServices } from './services.ts';
 import { settle } from './settle.ts';
 
-const PATCHES = 'history,short-locks';
+const PATCHES = ['history', 'short-locks', process.env['SEALDEX_CHAOS_PATCHES'] ?? ''].join(',');
 const SHORT_MS = 14_000;
 const GIVE_UP_MS = 120_000;
 const HISTORY_LINES = 40;
@@ -29,6 +31,12 @@ const seed = numberOf('SEALDEX_CHAOS_SEED') ?? randomInt(2 ** 32);
 const minutes = numberOf('SEALDEX_CHAOS_MINUTES');
 const schedule = scheduleOf({ seed, lengthMs: minutes === undefined ? SHORT_MS : minutes * 60_000 });
 console.log(`SEALDEX_CHAOS_SEED=${seed}`);
+// Node prints neither the error of the run nor that of the disposal after it.
+process.on('uncaughtException', (error) => {
+  const { error: second, suppressed: first } = error as Partial<SuppressedError>;
+  for (const each of [error, first, second]) if (each) console.error(each);
+  process.exit(1);
+});
 
 const secondsSince = (time: number): number => Math.round((performance.now() - time) / 100) / 10;
 const phases: Record<string, number> = {};
@@ -99,7 +107,7 @@ async function explain({ producer, logFile }: ChaosServices, { claim, found, job
   for (const jobId of jobIds) {
     const request = load.accepted.find((job) => job.jobId === jobId);
     console.log(`  job ${jobId}: ${request?.kind ?? 'unknown'}, revision ${request?.revision ?? '-'}`);
-    console.log(`    state: ${JSON.stringify(await producer.status(jobId))}`);
+    console.log(`    state: ${JSON.stringify(await repeated(() => producer.status(jobId)))}`);
     for (const line of lines.filter((text) => text.includes(jobId)).slice(-HISTORY_LINES)) console.log(`    ${line}`);
   }
 }

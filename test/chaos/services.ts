@@ -12,6 +12,7 @@ import { loadConfig, type Settings } from '../../src/runtime/config.ts';
 import { createStore } from '../../src/store/s3/s3-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { awsServices, type AwsServices } from '../support/aws-services.ts';
+import { repeated } from './repeated.ts';
 import { TENANTS, type Tenant } from './schedule.ts';
 
 export interface ChaosServices extends AsyncDisposable {
@@ -59,16 +60,17 @@ export async function startChaosServices(): Promise<ChaosServices> {
   redis.on('error', () => {});
   // A killed Redis has lost no acknowledged command only with this.
   await redis.config('SET', 'appendfsync', 'always');
-  const operator = opened.use(await createOperator(settings, { env: {} }));
-  const producer = opened.use(await createProducer(settings, { env: {} }));
-  const reader = opened.use(await createReader(settings, { env: {} }));
+  const operator = opened.use(await repeated(() => createOperator(settings, { env: {} })));
+  const producer = opened.use(await repeated(() => createProducer(settings, { env: {} })));
+  const reader = opened.use(await repeated(() => createReader(settings, { env: {} })));
   const store = opened.adopt(createStore(loadConfig(settings, {}), 'patient'), (client) => client.close());
   const keys = new Map<Tenant, string>();
   for (const tenant of TENANTS) {
     const kmsKeyArn = tenant === 'platform' ? undefined : aws.kms.createKey();
     if (kmsKeyArn !== undefined) keys.set(tenant, kmsKeyArn);
     const plan = kmsKeyArn === undefined ? 'free' : 'pro';
-    await operator.putTenant(tenant, { plan, keepOriginals: tenant !== 'own-a', ...(kmsKeyArn && { kmsKeyArn }) });
+    const change = { plan, keepOriginals: tenant !== 'own-a', ...(kmsKeyArn && { kmsKeyArn }) } as const;
+    await repeated(() => operator.putTenant(tenant, change));
   }
   const all = opened.move();
   return {

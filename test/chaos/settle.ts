@@ -2,27 +2,15 @@
 import { Queue } from 'bullmq';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { UnfinishedJob } from '../../src/operator/operator.ts';
-import { SealdexError } from '../../src/runtime/errors.ts';
 import { QUEUE_NAMES } from '../../src/runtime/names.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
+import { repeated } from './repeated.ts';
 import type { ChaosServices } from './services.ts';
 
 const POLL_MS = 250;
 const DEADLINE_MS = 180_000;
 /** A dead letter that fails again on healthy services is a wrong result. */
 const MAX_REPLAYS = 2;
-
-/** Calls on a busy machine fail at the product's own deadlines of about a second. */
-export async function repeated<T>(call: () => Promise<T>, calls = 30): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    const isOutage = error instanceof SealdexError && /^(?:REDIS|STORE|KMS)_FAILED$|^GATE_UNKNOWN$/.test(error.code);
-    if (!isOutage || calls === 0) throw error;
-    await sleep(POLL_MS);
-    return repeated(call, calls - 1);
-  }
-}
 
 /** A re-encryption has a second pass, which is due an hour later. */
 const isAwaited = ({ kind, state }: UnfinishedJob): boolean => kind !== 'reencrypt' || state !== 'retrying';
