@@ -38,8 +38,9 @@ Examples:
       checkName(tenant, 'tenant');
       await withOperator(async (operator) => {
         const file = await operator.tenant(tenant);
-        if (asJson) printJson({ ...file, platformKeyContent: await operator.platformKeyContent(tenant) });
-        else for (const line of tenantLines(await viewOf(operator, file))) printLine(line);
+        const facts = await readFacts(operator, tenant);
+        if (asJson) printJson({ ...file, ...facts });
+        else for (const line of tenantLines({ file, ...facts })) printLine(line);
         for (const line of reencryptionLines(await reencryptionViewOf(operator, file))) printNotice(line);
         const stops = stopsOf(file, IN_FULL);
         if (asJson && stops !== '') printNotice(`Tenant ${tenant}: ${stops}.`);
@@ -47,17 +48,16 @@ Examples:
     });
 }
 
-async function viewOf(operator: Operator, file: TenantFile): Promise<TenantView> {
-  const { tenant } = file;
+async function readFacts(operator: Operator, tenant: string): Promise<Omit<TenantView, 'file'>> {
   const [{ gates }, { parkedByTenant, deadByTenant }, platformKeyContent] = await Promise.all([
     operator.gates({ tenant }),
     operator.status(),
     operator.platformKeyContent(tenant),
   ]);
+  const parked = parkedByTenant.find((each) => each.tenant === tenant);
   return {
-    file,
     gates,
-    parked: parkedByTenant.find((each) => each.tenant === tenant) ?? { jobs: 0 },
+    parked: { jobs: parked?.jobs ?? 0, ...(parked?.oldest === undefined ? {} : { oldest: parked.oldest }) },
     deadLetters: deadByTenant.reduce((sum, each) => sum + (each.tenant === tenant ? each.letters : 0), 0),
     platformKeyContent,
   };

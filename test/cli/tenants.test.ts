@@ -1,6 +1,6 @@
 // `sealdex tenants`: creating, changing, showing and listing tenants.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { jsonOf, linesOf } from './output.ts';
+import { jsonOf, linesOf, unwrapped } from './output.ts';
 import { openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
@@ -117,11 +117,12 @@ test('show prints key, plan, gate and what waits', async () => {
   ]);
 });
 
-test('show --json prints the tenant file in S3, and the content under the platform key', async () => {
+test('show --json prints the tenant file in S3, the gates and what waits', async () => {
   const { code, stdout, stderr } = await tenants('show', 'acme', '--json');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  const platformKeyContent = { jobs: 0, bytes: 0 };
-  expect(jsonOf(stdout)).toEqual([{ ...(await scene.operator.tenant('acme')), platformKeyContent }]);
+  const file = await scene.operator.tenant('acme');
+  const waiting = { gates: [], parked: { jobs: 0 }, deadLetters: 0, platformKeyContent: { jobs: 0, bytes: 0 } };
+  expect(jsonOf(stdout)).toEqual([{ ...file, ...waiting }]);
 });
 
 test('show exits with 65 for an unknown tenant, and prints how to create it', async () => {
@@ -185,7 +186,7 @@ test('pause parks jobs until resume; list and show print since when and why', as
   const shown = await tenants('show', 'stopped');
   expect(shown.stderr).toBe('');
   expect(shown.stdout).toMatch(/^paused +2\d{3}-\S+Z \(\d+(ms|s) ago\)$/m);
-  expect(shown.stdout).toMatch(/^gate +shut since 2\d{3}-\S+Z \(\d+(ms|s) ago\): .* \(TENANT_PAUSED\)$/m);
+  expect(unwrapped(shown.stdout)).toMatch(/^gate +shut since 2\d{3}-\S+Z \(\d+(ms|s) ago\): .* \(TENANT_PAUSED\)$/m);
   expect(linesOf(shown.stdout).slice(-4)).toEqual([
     'Action by: operator',
     '    Reason: incident 4711',
