@@ -56,7 +56,7 @@ const listsOf = (found: ReconcileReport): [string, Entry[]][] => [
 export function printReport(found: ReconcileReport, isWide: boolean): void {
   const print = (line: string): void => printLine(isWide ? line : wrapped(line, COLUMNS));
   print(headline(found));
-  for (const line of factLines(sidesOf(found))) print(textOfLine(line));
+  for (const line of factLines(sidesOf(found), Infinity)) print(textOfLine(line));
   for (const [title, entries] of listsOf(found)) {
     if (entries.length === 0) continue;
     printLine('');

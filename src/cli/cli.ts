@@ -11,8 +11,8 @@ import { host, type Output } from './host.ts';
 
 const EXAMPLES = `
 Examples:
-  sealdex demo                                             see a demonstration
-  sealdex dev                                              run a local Redis, S3, KMS and worker
+  sealdex demo  # a demonstration on local services
+  sealdex dev   # a local Redis, S3, KMS and worker
   sealdex tenants put acme --plan pro --when-key-shut park --key arn:aws:kms:…
   sealdex index --tenant acme --corpus docs --wait docs.ndjson
   sealdex read --tenant acme --corpus docs my-document

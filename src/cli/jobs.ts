@@ -43,10 +43,10 @@ function showCommand(): Command {
     .addHelpText(
       'after',
       `
-The state is queued, active, retrying, parked, done, superseded, dead or unknown.
-A finished job is known for SEALDEX_STATUS_MS (1h), a dead letter until it is
-discarded. For a parked job, also shows how often it was parked, its gate and
-the next probe.
+The state is queued, active, retrying, parked, done, superseded, dead or
+unknown. A finished job is known for SEALDEX_STATUS_MS (1h), a dead letter until
+it is discarded. For a parked job, also shows how often it was parked, its gate
+and the next probe.
 
 Exit codes:
   0   found
@@ -73,7 +73,7 @@ Example:
           [
             'gate',
             gate &&
-              `${gate.state} ${gate.code}, action by: ${actorOf(gate.whoActs)}; see sealdex keys show ${gate.keyArn}`,
+              `${gate.state} ${gate.code}, action by: ${actorOf(gate.whoActs)}. Details: sealdex keys show ${gate.keyArn}`,
           ],
           ['next probe', gate?.nextProbe === undefined ? undefined : nextProbeOf(gate.nextProbe)],
         ];

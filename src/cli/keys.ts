@@ -32,8 +32,8 @@ export function keysCommand(): Command {
     .addHelpText(
       'after',
       `
-Each tenant and KMS key has a gate. While the gate is shut, the tenant's jobs for
-that key are parked. They resume automatically when the key works again.
+Each tenant and KMS key has a gate. While the gate is shut, the tenant's jobs
+for that key are parked. They resume automatically when the key works again.
 
 Examples:
   sealdex keys list

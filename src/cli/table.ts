@@ -74,16 +74,18 @@ export function createTablePrinter<Row>(columns: readonly Column<Row>[], isWide:
 /** Name, value, and the tone of a value that needs action. */
 export type Fact = readonly [string, string | number | undefined, tone?: Tone | undefined];
 
-/** A line for each fact; those without a value are left out. Values are never cut. */
-export function factLines(facts: readonly Fact[]): Line[] {
+/** The facts that have a value, one below the other. A value continues on the next lines, and is never cut. */
+export function factLines(facts: readonly Fact[], columns = COLUMNS): Line[] {
   const known = facts.filter(([, value]) => value !== undefined);
   const width = Math.max(0, ...known.map(([name]) => name.length));
-  return known.map(([name, value, tone]) => toned(`${name.padEnd(width)}${GAP}${value}`.trimEnd(), tone));
+  return known.flatMap(([name, value, tone]) =>
+    hanging(`${name.padEnd(width)}${GAP}`, String(value), columns).map((line) => toned(line.trimEnd(), tone)),
+  );
 }
 
 /** The text after its prefix; continuation lines are aligned with the text. */
-export function hanging(prefix: string, text: string): string[] {
-  const [first = '', ...rest] = broken(text, COLUMNS - prefix.length);
+export function hanging(prefix: string, text: string, columns = COLUMNS): string[] {
+  const [first = '', ...rest] = broken(text, columns - prefix.length);
   return [`${prefix}${first}`, ...rest.map((part) => `${' '.repeat(prefix.length)}${part}`)];
 }
 

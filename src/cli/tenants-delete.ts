@@ -32,9 +32,9 @@ export function deleteTenantCommand(): Command {
       `
 The tenant is disabled immediately: requests are rejected, reads fail and its
 jobs end. Its jobs, dead letters, documents, original files, intake content,
-older versions and unfinished uploads are deleted at once. They are deleted again
-after 17m, when no process can still have the tenant cached, until a full pass
-finds nothing. If interrupted, run the command again.
+older versions and unfinished uploads are deleted at once. They are deleted
+again after 17m, when no process can still have the tenant cached, until a full
+pass finds nothing. If interrupted, run the command again.
 
 tenants/<tenant>.json remains with the KMS keys the tenant had; the name cannot
 be reused. Copies elsewhere (backups, bucket replicas, logs) are not deleted.

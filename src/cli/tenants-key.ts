@@ -55,10 +55,10 @@ export function setKeyCommand(): Command {
     .addHelpText(
       'after',
       `
-Runs sealdex keys check first and changes nothing if it fails. Then new data keys
-use the new key, jobs parked for the old key are released, and low-priority jobs
-re-encrypt stored objects. Keep the old key enabled until sealdex tenants show T
-reports that re-encryption is complete.
+Runs sealdex keys check first and changes nothing if it fails. Then new data
+keys use the new key, jobs parked for the old key are released, and low-priority
+jobs re-encrypt stored objects. Keep the old key enabled until sealdex tenants
+show T reports that re-encryption is complete.
 
 A tenant that leaves the platform key needs --when-key-shut: see sealdex tenants
 put --help.

@@ -141,9 +141,9 @@ function putCommand(): Command {
 The key is checked first (sealdex keys check). If it cannot be used, the tenant
 is not created.
 
-A tenant with a KMS key needs --when-key-shut. With park, content submitted while
-the key is unusable waits, encrypted under the platform key. With refuse, it is
-rejected, so that no other key ever encrypts the tenant's data.
+A tenant with a KMS key needs --when-key-shut. With park, content submitted
+while the key is unusable waits, encrypted under the platform key. With refuse,
+it is rejected, so that no other key ever encrypts the tenant's data.
 
 A key should have the origin AWS_KMS or AWS_CLOUDHSM. The history of the tenant
 records an origin that you allow.

@@ -9,7 +9,7 @@ import { putDeadLetters } from '../queue/dead-letter-fixture.ts';
 import { dataOf } from '../queue/fixture.ts';
 import { eventually } from '../support/eventually.ts';
 import { openScene, type Scene } from './fixture.ts';
-import { linesOf } from './output.ts';
+import { jsonOf, linesOf, unwrapped } from './output.ts';
 
 const TENANT = `tenant-${'x'.repeat(38)}-west`;
 const SERVED = `served-${'x'.repeat(38)}-west`;
@@ -114,12 +114,27 @@ test('keys check fits 80 columns, and its wide form has a line for each check', 
   expect(words(narrow)).toEqual(words(wide));
 });
 
+test('what jobs show, keys show and tenants show print fits 80 columns, except ARNs', async () => {
+  const [job] = jsonOf((await scene.sealdex(['parked', 'list', '--json'])).stdout);
+  for (const args of [
+    ['jobs', 'show', String(job?.['jobId'])],
+    ['keys', 'show', keyArn],
+    ['tenants', 'show', TENANT],
+  ]) {
+    const { stdout } = await scene.sealdex(args);
+    expect(textIn(stdout).length).toBeGreaterThan(0);
+    expect(textIn(stdout).filter((line) => line.length > 80 && !/ arn:\S+$/.test(line))).toEqual([]);
+  }
+});
+
 test('tenants show counts what waits and prints the next commands', async () => {
   const { stdout, stderr } = await scene.sealdex(['tenants', 'show', TENANT]);
   expect(stderr).toBe('');
+  const [shown] = jsonOf((await scene.sealdex(['tenants', 'show', TENANT, '--json'])).stdout);
+  expect(shown).toMatchObject({ gates: [{ keyArn, state: 'shut' }], parked: { jobs: 1 }, deadLetters: 0 });
   const lines = linesOf(stdout);
   expect(lines).toContainEqual(expect.stringMatching(/^parked jobs +1, oldest \d+(ms|s)$/));
-  expect(stdout).toContain(`\nblocked key   ${keyArn}, `);
+  expect(unwrapped(stdout)).toContain(`\nblocked key   ${keyArn}, `);
   expect(lines.at(-1)).toBe(`    sealdex keys unblock ${keyArn} --tenant ${TENANT}`);
 });
 

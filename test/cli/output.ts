@@ -15,6 +15,9 @@ export function withoutStack(args: readonly string[], ended: Ended): Ended {
   return ended;
 }
 
+/** The text with each wrapped value of a fact on one line. */
+export const unwrapped = (text: string): string => text.replaceAll(/\n {5,}/g, ' ');
+
 export const linesOf = (text: string): string[] => (text === '' ? [] : text.replace(/\n$/, '').split('\n'));
 
 /** Lines of standard error without those that report progress, which appear on a slow machine. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createProducer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { jsonOf, linesOf, noticesOf } from './output.ts';
+import { jsonOf, linesOf, noticesOf, unwrapped } from './output.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 import { coreOf, openScene, type Scene } from './fixture.ts';
 
@@ -91,7 +91,9 @@ test('jobs show prints the park time, park count, gate and next probe', async ()
   expect(stdout).toMatch(/^code +KEY_DISABLED: /m);
   expect(stdout).toMatch(new RegExp(`^since +${TIME} \\(\\d+(ms|s) ago\\)$`, 'm'));
   expect(stdout).toMatch(/^parked +once$/m);
-  expect(stdout).toMatch(/^gate +shut KEY_DISABLED, action by: tenant; see sealdex keys show arn:\S+$/m);
+  expect(unwrapped(stdout)).toMatch(
+    /^gate +shut KEY_DISABLED, action by: tenant\. Details: sealdex keys show arn:\S+$/m,
+  );
   expect(stdout).toMatch(/^next probe +in \d+(s|m)$/m);
   expect(jsonOf((await scene.sealdex(['jobs', 'show', '--json', job])).stdout)).toMatchObject([
     {

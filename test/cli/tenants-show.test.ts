@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import type { TenantFile } from '../../src/app/app.ts';
 import { textOfLine } from '../../src/cli/terminal.ts';
+import { linesOf, unwrapped } from './output.ts';
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { tenantLines } from '../../src/cli/tenants-show.ts';
 
@@ -60,7 +61,7 @@ test('tenants show names the key of a gate that is not the gate of the current k
     commands: ['aws kms enable-key'],
   } as const;
   const view = { file: FILE, gates: [gate], parked: { jobs: 1, oldest: 0 }, deadLetters: 0, platformKeyContent: NONE };
-  const lines = tenantLines(view).map(textOfLine);
+  const lines = linesOf(unwrapped(tenantLines(view).map(textOfLine).join('\n')));
   expect(lines).toContainEqual(
     expect.stringMatching(
       `^gate          shut since 1970-01-01T00:00:00Z \\(\\d+d ago\\): the tenant's KMS key is disabled \\(KEY_DISABLED\\), ${FORMER}$`,

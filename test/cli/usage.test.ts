@@ -44,6 +44,13 @@ describe('help', () => {
     expect(lines.filter((line) => line.length > 110)).toEqual([]);
   });
 
+  test('has no line wider than 80 characters, except commands to copy', () => {
+    const lines = COMMANDS.flatMap((command) => linesOf(helpOf(command)));
+    const isCommand = (line: string): boolean => /^ {2}(?:[A-Z_]+=\S+ )*(?:npx )?sealdex /.test(line);
+    expect(lines.filter((line) => line.length > 80 && !isCommand(line))).toEqual([]);
+    expect(lines.filter((line) => line.length > 80 && / {2,}\S/.test(line.trim()))).toEqual([]);
+  });
+
   test.each([
     ['--help'],
     ['help', 'index'],

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadConfig } from '../../src/runtime/config.ts';
 import { createStore } from '../../src/store/s3/s3-store.ts';
 import { eventually } from '../support/eventually.ts';
-import { jsonOf, linesOf, noticesOf } from './output.ts';
+import { jsonOf, linesOf, noticesOf, unwrapped } from './output.ts';
 import { isAlive, start, type Running } from './run.ts';
 import { temporaryFolder, type Folder } from './temporary-folder.ts';
 import { startInProcess, type InProcess } from './in-process.ts';
@@ -64,7 +64,7 @@ test('--wait reports a dead job with its code and remedy, and exits with 65', as
   ]);
   const shown = await scene.sealdex(['jobs', 'show', jobId]);
   expect(shown).toMatchObject({ code: 0, stderr: '' });
-  expect(shown.stdout).toMatch(
+  expect(unwrapped(shown.stdout)).toMatch(
     /^state {5}dead\ncode {6}CONTENT_MISSING: the job's content is missing from intake storage; .*$/m,
   );
 });

@@ -1,6 +1,7 @@
 // A tenant with a hanging KMS key uses a quarter of a worker's slots, and jobs of others continue.
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
+import { unwrapped } from '../cli/output.ts';
 import { run } from '../cli/run.ts';
 import { eventually } from '../support/eventually.ts';
 import { metricsOf, openInstallation } from './installation.ts';
@@ -37,7 +38,7 @@ test('jobs of a hanging key free their slots for others without spending an atte
   const [job = 'none'] = await deferred();
   const shown = await run(['jobs', 'show', job], { settings: installation.settings });
   expect(shown).toMatchObject({ code: 0, stderr: '' });
-  expect(shown.stdout).toMatch(/^state +retrying\ncode +TENANT_SLOTS_FULL: too many .*; no action needed/m);
+  expect(unwrapped(shown.stdout)).toMatch(/^state +retrying\ncode +TENANT_SLOTS_FULL: too many .*; no action needed/m);
   hang.clear();
   await using _other = await startWorker(installation.settings, { host: '127.0.0.1' });
   for (const job of slow) expect(await installation.end(job)).toBe('done');
