@@ -35,7 +35,10 @@ export async function openOriginal(deps: ReaderDeps, name: DocumentName): Promis
   const stored = document && !stateOf(document).isDeleted ? await getOriginal(deps.store, place) : undefined;
   if (!document || !stored || stateOf(stored).revision !== stateOf(document).revision) {
     stored?.discard();
-    throw new SealdexError('NOT_FOUND');
+    if (!document || stateOf(document).isDeleted) throw new SealdexError('NOT_FOUND');
+    const message =
+      'No original is stored for the document. To keep the files of later uploads: sealdex tenants put T --keep-originals yes';
+    throw new SealdexError('NOT_FOUND', message);
   }
   try {
     const { ensureOpen, unwrap } = watchGates(deps, owner);

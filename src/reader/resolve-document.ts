@@ -55,5 +55,7 @@ export async function findPlace(
 /** @throws SealdexError `OBJECT_MISMATCH` if the stored document is older than `minRevision` */
 export function rejectOlder(stored: ObjectFacts, minRevision: number): void {
   if (stateOf(stored).revision >= minRevision) return;
-  throw new SealdexError('OBJECT_MISMATCH', undefined, { reason: 'older' });
+  const message =
+    'The stored document is older than minRevision. Check whether its job has ended, and whether the bucket was restored to an older state.';
+  throw new SealdexError('OBJECT_MISMATCH', message, { reason: 'older' });
 }

@@ -16,6 +16,9 @@ const programOf = (page: string): string =>
   /^```ts\n(.*?)^```$/ms.exec(readFileSync(join(ROOT, page), 'utf8'))?.[1] ?? '';
 const program = programOf('docs/producer.md');
 const shortProgram = programOf('README.md');
+/** The second program of the page. */
+const readProgram =
+  /^```ts\n(import \{ createReader \}.*?)^```$/ms.exec(readFileSync(join(ROOT, 'docs/producer.md'), 'utf8'))?.[1] ?? '';
 
 let folder = '';
 let app = '';
@@ -54,6 +57,7 @@ beforeAll(async () => {
   writeFileSync(join(app, 'package.json'), '{ "type": "module" }');
   writeFileSync(join(app, 'program.ts'), program);
   writeFileSync(join(app, 'short.ts'), shortProgram);
+  writeFileSync(join(app, 'read.ts'), readProgram);
   // Other checks cover the types of src; here only the output counts, and tsc writes it in any case.
   await node([TSC, '-p', join(ROOT, 'tsconfig.json'), '--outDir', join(installed, 'dist')]);
   services = await testServices();
@@ -65,7 +69,7 @@ afterAll(async () => {
 });
 
 test('both pages have a program that imports the package', () => {
-  for (const each of [program, shortProgram]) {
+  for (const each of [program, shortProgram, readProgram]) {
     expect(each).toContain("from 'sealdex'");
     // Node 22 cannot parse it.
     expect(each).not.toMatch(/^\s*await using/m);
@@ -75,7 +79,7 @@ test('both pages have a program that imports the package', () => {
 
 test('the programs have no type errors for a user with strict settings', async () => {
   const options = '--noEmit --strict --noUncheckedIndexedAccess --exactOptionalPropertyTypes --skipLibCheck';
-  const checked = `${options} --module nodenext --target esnext --types node program.ts short.ts`;
+  const checked = `${options} --module nodenext --target esnext --types node program.ts short.ts read.ts`;
   expect(await node([TSC, '--ignoreConfig', ...checked.split(' ')])).toEqual({ code: 0, out: '', errors: '' });
 });
 

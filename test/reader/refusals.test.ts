@@ -93,7 +93,12 @@ describe('an object with another document than its name', () => {
     expect((await reader.metadata({ ...place, minRevision: revision })).revision).toBe(revision);
     const newer = { ...place, minRevision: revision + 1 };
     for (const ask of [() => reader.metadata(newer), () => reader.open(newer), () => reader.original(newer)])
-      expect(await codeOf(ask)).toBe('OBJECT_MISMATCH');
+      expect(await refusalOf(ask)).toMatchObject({
+        code: 'OBJECT_MISMATCH',
+        message: expect.stringContaining('whether the bucket was restored') as string,
+      });
+    const original = await refusalOf(() => reader.original(place));
+    expect(original).toMatchObject({ code: 'NOT_FOUND', message: expect.stringContaining('No original') as string });
     await overwrite(scene, keyOf(place), {
       bytes: Buffer.alloc(0),
       metadata: { revision: String(revision), deleted: '1' },
