@@ -49,7 +49,7 @@ describe('recover', () => {
     expect(await redis.keys(`sealdex:{${queue}}:index:j*`)).toEqual([]);
     expect(await sweep('--dry-run')).toMatchObject({
       code: 78,
-      stderr: expect.stringContaining('Run sealdex recover first') as string,
+      stderr: expect.stringContaining('run sealdex recover first') as string,
     });
   });
 
