@@ -184,5 +184,6 @@ function refusalOf(code: Code, keyArn: string, since: number, record?: GateRecor
     since,
     ...(record?.reason === undefined ? {} : { reason: record.reason }),
     ...(record?.deletesAt === undefined ? {} : { deletesAt: record.deletesAt }),
+    ...(record?.deniedBy === undefined ? {} : { deniedBy: record.deniedBy }),
   });
 }

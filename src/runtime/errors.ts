@@ -27,8 +27,18 @@ export interface ErrorDetails {
 }
 
 /** The message of an error without one of its own: what happened, then what to do. */
-const defaultMessage = (code: Code): string =>
-  `${sentenceOf(CODES[code].description)} ${sentenceOf(CODES[code].remedy)}`;
+/** Remedy of `KEY_DENIED` if KMS reports whose policy denied the call. */
+const DENIED_REMEDIES = {
+  operator: 'Allow the key in the IAM policy of the role; sealdex policy prints what each role needs.',
+  tenant:
+    'Ask the tenant to restore the statements printed by sealdex keys policy --tenant TENANT --principal ROLE_ARN.',
+};
+
+function defaultMessage(code: Code, deniedBy: ErrorDetails['deniedBy']): string {
+  const { description, remedy } = CODES[code];
+  const isDenied = code === 'KEY_DENIED' && deniedBy !== undefined;
+  return `${sentenceOf(description)} ${isDenied ? DENIED_REMEDIES[deniedBy] : sentenceOf(remedy)}`;
+}
 
 /** The error of every module. Its message holds no content, key bytes or document id. */
 export class SealdexError extends Error {
@@ -53,7 +63,7 @@ export class SealdexError extends Error {
   declare readonly retryAfterMs?: number;
 
   constructor(code: Code, message?: string, details: ErrorDetails = {}) {
-    super(message ?? defaultMessage(code), details.cause === undefined ? undefined : { cause: details.cause });
+    super(message ?? defaultMessage(code, details.deniedBy), details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     const { cause: _, ...facts } = details;
     Object.assign(this, Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined)));

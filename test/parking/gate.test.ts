@@ -310,11 +310,12 @@ test('a shut gate’s error has the facts of the key, and an operator stop takes
     code: 'KEY_PENDING_DELETION',
     reason: 'KMSInvalidStateException',
     deletesAt: 7,
+    deniedBy: 'tenant',
     since: 5,
   });
   await here.write(0, record);
-  const { code, reason, deletesAt, since } = record;
-  expect(refusalIn(here)).toMatchObject({ code, keyArn, reason, deletesAt, since });
+  const { code, reason, deletesAt, deniedBy, since } = record;
+  expect(refusalIn(here)).toMatchObject({ code, keyArn, reason, deletesAt, deniedBy, since });
   const operatorStop = { code: 'TENANT_PAUSED', since: 3, reason: 'incident' } as const;
   const refused = here.gates.refusal({ ...keyRef('acme', keyArn), operatorStop });
   expect(refused).toMatchObject({ code: 'TENANT_PAUSED', keyArn, since: 3 });

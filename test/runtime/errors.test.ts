@@ -82,6 +82,14 @@ describe('an error', () => {
     }
   });
 
+  test.each([
+    ['tenant', 'Ask the tenant to restore the statements'],
+    ['operator', 'Allow the key in the IAM policy of the role'],
+  ] as const)('of a denial by the %s has the remedy of that side', (deniedBy, remedy) => {
+    const { message } = new SealdexError('KEY_DENIED', undefined, { deniedBy });
+    expect(message).toContain(`KMS denied access to the tenant's key. ${remedy}`);
+  });
+
   test('with a message of its own has no other text', () => {
     expect(new SealdexError('NOT_FOUND', 'There is no job j1.').message).toBe('There is no job j1.');
   });
