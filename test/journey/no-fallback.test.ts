@@ -6,6 +6,7 @@ import { KMS_ERRORS, type KmsFault } from '@sealdex/local-aws';
 import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/aws/kms-errors.ts';
 import { readAll } from '../../src/store/store.ts';
 import { changeTenantFile } from '../support/change-tenant-file.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
 import { openInstallation, textOf, type Installation } from './installation.ts';
@@ -15,6 +16,8 @@ const opened = new AsyncDisposableStack();
 let installation: Installation;
 
 beforeAll(async () => {
+  // Calls that wait while KMS throttles hold the slots of the worker until their deadline.
+  opened.use(realDeadlines({ promptMs: 40_000, redisMs: 40_000, s3Ms: 40_000 }));
   installation = opened.use(await openInstallation());
 });
 afterAll(() => opened.disposeAsync());
