@@ -63,7 +63,10 @@ export class SealdexError extends Error {
   declare readonly retryAfterMs?: number;
 
   constructor(code: Code, message?: string, details: ErrorDetails = {}) {
-    super(message ?? defaultMessage(code, details.deniedBy), details.cause === undefined ? undefined : { cause: details.cause });
+    super(
+      message ?? defaultMessage(code, details.deniedBy),
+      details.cause === undefined ? undefined : { cause: details.cause },
+    );
     this.code = code;
     const { cause: _, ...facts } = details;
     Object.assign(this, Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined)));
