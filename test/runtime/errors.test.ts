@@ -85,7 +85,7 @@ describe('an error', () => {
   test.each([
     ['tenant', 'Ask the tenant to restore the statements'],
     ['operator', 'Allow the key in the IAM policy of the role'],
-  ] as const)('of a denial by the %s has the remedy of that side', (deniedBy, remedy) => {
+  ] as const)('for a denial by the %s has the remedy of that side', (deniedBy, remedy) => {
     const { message } = new SealdexError('KEY_DENIED', undefined, { deniedBy });
     expect(message).toContain(`KMS denied access to the tenant's key. ${remedy}`);
   });
