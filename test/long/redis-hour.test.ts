@@ -8,6 +8,7 @@ import { readGate } from '../../src/parking/gate-storage.ts';
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { metricsOf, openInstallation, squeezed, textOf, type Installation } from '../journey/installation.ts';
 import { documentOf } from '../support/documents.ts';
@@ -91,6 +92,7 @@ async function bringBack({ queue }: Installation, except: string): Promise<void>
 }
 
 test('an hour without Redis loses no job and no attempt, and leaves open gates open and shut ones shut', async () => {
+  using _real = realDeadlines({ promptMs: 40_000 });
   await using kept = await keptRedis();
   await using installation = await openInstallation({ REDIS_URL: kept.redis.url, SEALDEX_CONCURRENCY: 8 });
   const { kms } = installation.services;
