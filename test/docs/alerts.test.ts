@@ -29,7 +29,7 @@ function faultsOf({ expr, annotations }: Pick<Rule, 'expr' | 'annotations'>): st
   const known = new Set([...SCRAPED, ...queries.flatMap(({ metric }) => rowOf(metric)?.labels ?? [])]);
   const used = Object.values(annotations).flatMap((text) => [...text.matchAll(/\$labels\.(\w+)/g)]);
   return [
-    ...(queries.length === 0 ? ['no metric of ours'] : []),
+    ...(queries.length === 0 ? ['no metric of sealdex'] : []),
     ...queries.flatMap(({ metric }) => (rowOf(metric) ? [] : [metric])),
     ...queries.flatMap(({ metric, matchers }) =>
       matchers.flatMap(({ label, value }) => {
@@ -119,7 +119,7 @@ describe('a rule without effect is reported:', () => {
     ['sum(rate(sealdex_key_uses_total{result="missed"}[5m])) > 0', 'sealdex_key_uses_total{result="missed"}'],
     ['sum by (kind, cod) (rate(sealdex_job_failures_total[5m])) > 0', 'kind'],
     ['rate(sealdex_ready[5m]) > 0', 'rate(sealdex_ready)'],
-    ['up == 0', 'no metric of ours'],
+    ['up == 0', 'no metric of sealdex'],
   ])('%s', (expr, why) => {
     expect(fault(expr)).toContain(why);
   });

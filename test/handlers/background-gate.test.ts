@@ -11,7 +11,7 @@ function open() {
   async function waits(): Promise<() => Promise<string>> {
     let state = 'waits';
     void backgroundGate.giveWay(stopping.signal).then(
-      () => (state = 'goes on'),
+      () => (state = 'continues'),
       (error: unknown) => (state = String(error)),
     );
     const stateNow = async (): Promise<string> => {
@@ -28,7 +28,7 @@ function open() {
 
 test('a background job continues at once without foreground jobs', async () => {
   const { waits, clock } = open();
-  expect(await (await waits())()).toBe('goes on');
+  expect(await (await waits())()).toBe('continues');
   expect(clock.pending).toBe(0);
 });
 
@@ -39,7 +39,7 @@ test('a background job continues after the last foreground job', async () => {
   one();
   expect(await stateNow()).toBe('waits');
   other();
-  expect(await stateNow()).toBe('goes on');
+  expect(await stateNow()).toBe('continues');
   expect(clock.pending).toBe(0);
   backgroundGate.enterForeground();
   expect(await (await waits())()).toBe('waits');
@@ -52,7 +52,7 @@ test('a background job continues after 50 ms of foreground jobs', async () => {
   clock.advance(49);
   expect(await stateNow()).toBe('waits');
   clock.advance(1);
-  expect(await stateNow()).toBe('goes on');
+  expect(await stateNow()).toBe('continues');
 });
 
 test('the abort signal ends the wait with its reason', async () => {
